@@ -1,0 +1,206 @@
+// Rows of bits for the CPU kernels: one variable of 64 * W samples, handled in vector registers.
+//
+// Everything here has internal linkage, because each ISA level compiles its own copy.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "common/device.hpp"
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace polyad {
+namespace {
+
+#if defined(__AVX512F__)
+inline constexpr int kVectorWords = 8;
+#elif defined(__AVX2__)
+inline constexpr int kVectorWords = 4;
+#else
+inline constexpr int kVectorWords = 2;
+#endif
+
+template <int Words>
+struct Vector {
+  typedef std::uint64_t type __attribute__((vector_size(8 * Words)));
+};
+template <>
+struct Vector<1> {  // a one-lane vector type would go through MMX
+  typedef std::uint64_t type;
+};
+
+// 64 * W samples of one bit, in W / Lane::words registers.
+template <int W>
+struct Row {
+  static constexpr int kLaneWords = W < kVectorWords ? W : kVectorWords;
+  static constexpr int kLanes = W / kLaneWords;
+  using Lane = typename Vector<kLaneWords>::type;
+
+  Lane lane[kLanes];
+
+  static POLYAD_INLINE Row load(const std::uint64_t* words) {
+    Row row;
+#pragma GCC unroll 4
+    for (int i = 0; i < kLanes; ++i) std::memcpy(&row.lane[i], words + i * kLaneWords, sizeof(Lane));
+    return row;
+  }
+  static POLYAD_INLINE Row zeros() {
+    Row row;
+#pragma GCC unroll 4
+    for (int i = 0; i < kLanes; ++i) row.lane[i] = Lane{};
+    return row;
+  }
+  static POLYAD_INLINE Row ones() { return ~zeros(); }
+
+  POLYAD_INLINE void store(std::uint64_t* words) const {
+#pragma GCC unroll 4
+    for (int i = 0; i < kLanes; ++i) std::memcpy(words + i * kLaneWords, &lane[i], sizeof(Lane));
+  }
+  POLYAD_INLINE Row operator~() const {
+    Row row;
+#pragma GCC unroll 4
+    for (int i = 0; i < kLanes; ++i) row.lane[i] = ~lane[i];
+    return row;
+  }
+  POLYAD_INLINE Row operator&(const Row& other) const {
+    Row row;
+#pragma GCC unroll 4
+    for (int i = 0; i < kLanes; ++i) row.lane[i] = lane[i] & other.lane[i];
+    return row;
+  }
+  POLYAD_INLINE Row operator|(const Row& other) const {
+    Row row;
+#pragma GCC unroll 4
+    for (int i = 0; i < kLanes; ++i) row.lane[i] = lane[i] | other.lane[i];
+    return row;
+  }
+  POLYAD_INLINE Row operator^(const Row& other) const {
+    Row row;
+#pragma GCC unroll 4
+    for (int i = 0; i < kLanes; ++i) row.lane[i] = lane[i] ^ other.lane[i];
+    return row;
+  }
+  POLYAD_INLINE bool any() const {
+    std::uint64_t words[W];
+    store(words);
+    std::uint64_t all = 0;
+    for (int i = 0; i < W; ++i) all |= words[i];
+    return all != 0;
+  }
+};
+
+// Full adder on every bit: sum <- a ^ b ^ c, returns the carry maj(a, b, c).
+template <int W>
+POLYAD_INLINE Row<W> full_add(Row<W>& sum, const Row<W>& b,
+                                                      const Row<W>& c) {
+  Row<W> carry;
+#pragma GCC unroll 4
+  for (int i = 0; i < Row<W>::kLanes; ++i) {
+    const auto a0 = sum.lane[i], b0 = b.lane[i], c0 = c.lane[i];
+#if defined(__AVX512F__)
+    if constexpr (Row<W>::kLaneWords == 8) {
+      const __m512i va = (__m512i)a0, vb = (__m512i)b0, vc = (__m512i)c0;
+      carry.lane[i] = (typename Row<W>::Lane)_mm512_ternarylogic_epi64(va, vb, vc, 0xE8);
+      sum.lane[i] = (typename Row<W>::Lane)_mm512_ternarylogic_epi64(va, vb, vc, 0x96);
+      continue;
+    }
+#endif
+    const auto x = a0 ^ b0;
+    carry.lane[i] = (a0 & b0) | (x & c0);
+    sum.lane[i] = x ^ c0;
+  }
+  return carry;
+}
+
+// Half adder on every bit: sum <- a ^ b, returns the carry a & b.
+template <int W>
+POLYAD_INLINE Row<W> half_add(Row<W>& sum, const Row<W>& b) {
+  const Row<W> carry = sum & b;
+  sum = sum ^ b;
+  return carry;
+}
+
+// accumulator[s] += value for every set bit s of `bits`; 64 accumulators.
+POLYAD_INLINE void add_where(float* accumulator, std::uint64_t bits,
+                                                     float value) {
+#if defined(__AVX512F__)
+  const __m512 v = _mm512_set1_ps(value);
+  for (int i = 0; i < 4; ++i) {
+    const __m512 a = _mm512_loadu_ps(accumulator + 16 * i);
+    const __mmask16 mask = static_cast<__mmask16>(bits >> (16 * i));
+    _mm512_storeu_ps(accumulator + 16 * i, _mm512_mask_add_ps(a, mask, a, v));
+  }
+#elif defined(__AVX2__)
+  const __m256i select = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  const __m256 v = _mm256_set1_ps(value);
+  for (int i = 0; i < 8; ++i) {
+    const __m256i byte = _mm256_set1_epi32(static_cast<int>((bits >> (8 * i)) & 0xFF));
+    const __m256i mask = _mm256_cmpeq_epi32(_mm256_and_si256(byte, select), select);
+    const __m256 a = _mm256_loadu_ps(accumulator + 8 * i);
+    const __m256 sum = _mm256_add_ps(a, v);
+    _mm256_storeu_ps(accumulator + 8 * i, _mm256_blendv_ps(a, sum, _mm256_castsi256_ps(mask)));
+  }
+#else
+  for (; bits != 0; bits &= bits - 1) accumulator[__builtin_ctzll(bits)] += value;
+#endif
+}
+
+POLYAD_INLINE void add_where(double* accumulator, std::uint64_t bits,
+                                                     double value) {
+#if defined(__AVX512F__)
+  const __m512d v = _mm512_set1_pd(value);
+  for (int i = 0; i < 8; ++i) {
+    const __m512d a = _mm512_loadu_pd(accumulator + 8 * i);
+    const __mmask8 mask = static_cast<__mmask8>(bits >> (8 * i));
+    _mm512_storeu_pd(accumulator + 8 * i, _mm512_mask_add_pd(a, mask, a, v));
+  }
+#else
+  for (; bits != 0; bits &= bits - 1) accumulator[__builtin_ctzll(bits)] += value;
+#endif
+}
+
+// The `count` bytes from `in` as bits: byte != 0. Sets `above` to non-zero if any byte exceeds 1.
+POLYAD_INLINE std::uint64_t gather_bits(const std::uint8_t* in, int count, bool& above) {
+#if defined(__AVX512BW__)
+  const __mmask64 inside = count == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
+  const __m512i bytes = _mm512_maskz_loadu_epi8(inside, in);
+  above |= _mm512_cmpgt_epu8_mask(bytes, _mm512_set1_epi8(1)) != 0;
+  return _mm512_test_epi8_mask(bytes, bytes);
+#else
+  std::uint64_t bits = 0;
+  for (int i = 0; i < count; ++i) {
+    bits |= static_cast<std::uint64_t>(in[i] != 0) << i;
+    above |= in[i] > 1;
+  }
+  return bits;
+#endif
+}
+
+// Transposes a 64 x 64 bit matrix in place: bit c of row r <-> bit r of row c.
+inline void transpose64(std::uint64_t (&m)[64]) {
+  std::uint64_t mask = 0x00000000FFFFFFFFull;
+  for (int j = 32; j != 0; j >>= 1, mask ^= mask << j) {
+    for (int k = 0; k < 64; k = ((k | j) + 1) & ~j) {
+      const std::uint64_t t = ((m[k] >> j) ^ m[k | j]) & mask;
+      m[k] ^= t << j;
+      m[k | j] ^= t;
+    }
+  }
+}
+
+// Writes the lowest `count` bits as bytes 0 and 1.
+POLYAD_INLINE void spread_bits(std::uint64_t bits, std::uint8_t* out, int count) {
+#if defined(__AVX512BW__)
+  if (count == 64) {
+    _mm512_storeu_si512(out, _mm512_maskz_set1_epi8(bits, 1));
+    return;
+  }
+#endif
+  for (int i = 0; i < count; ++i) out[i] = static_cast<std::uint8_t>(bits >> i & 1);
+}
+
+}  // namespace
+}  // namespace polyad

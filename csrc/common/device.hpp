@@ -1,0 +1,8 @@
+// Marks the functions that both a CPU loop and a CUDA kernel call, so that a formula is written once.
+#pragma once
+
+#ifdef __CUDACC__
+#define POLYAD_INLINE __host__ __device__ __forceinline__
+#else
+#define POLYAD_INLINE inline __attribute__((always_inline))
+#endif
