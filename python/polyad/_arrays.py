@@ -1,0 +1,188 @@
+"""numpy and torch at the edge: every check of an argument and its message, and array creation.
+
+A public function takes numpy arrays or torch tensors and returns the same kind on the same device.
+Nothing below this file looks at an argument again. Dtypes go by their numpy names.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from polyad import _backend
+
+if TYPE_CHECKING:
+    import torch
+
+    Array: TypeAlias = np.ndarray[Any, Any] | torch.Tensor
+else:
+    Array = Any
+
+
+def is_numpy(x: Any) -> bool:
+    """Whether ``x`` is a numpy array."""
+    return isinstance(x, np.ndarray)
+
+
+def is_compiling() -> bool:
+    """Whether torch is tracing this call, so that values cannot be looked at."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.compiler.is_compiling())
+
+
+def checks_values(x: Array) -> bool:
+    """Whether the values of ``x`` are checked: CPU arrays in eager mode."""
+    return is_numpy(x) or (x.device.type == "cpu" and not is_compiling())
+
+
+def dtype_name(x: Array) -> str:
+    """The numpy name of the dtype of ``x``: 'float32', 'bool' ..."""
+    return x.dtype.name if is_numpy(x) else str(x.dtype).removeprefix("torch.")
+
+
+def require_array(name: str, x: Any) -> None:
+    """Raise TypeError unless ``x`` is a numpy array or a torch tensor."""
+    if is_numpy(x):
+        return
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(x, torch.Tensor):
+        raise TypeError(
+            f"{name}: expected a numpy array or a torch tensor, got {type(x).__name__}"
+        )
+
+
+def require_dtype(name: str, x: Array, allowed: Sequence[str]) -> None:
+    """Raise TypeError unless the dtype of ``x`` is one of ``allowed``."""
+    if dtype_name(x) not in allowed:
+        raise TypeError(f"{name}: expected dtype {' or '.join(allowed)}, got {dtype_name(x)}")
+
+
+def require_shape(name: str, x: Array, letters: str, sizes: Sequence[int | None]) -> None:
+    """Raise ValueError unless ``x`` has the given sizes; None stands for any size.
+
+    Args:
+        name: The argument.
+        x: The array.
+        letters: One letter per dimension, as in the docstring: 'N I'.
+        sizes: The expected sizes.
+    """
+    got = list(x.shape)
+    if len(got) == len(sizes) and all(
+        want is None or want == have for want, have in zip(sizes, got, strict=True)
+    ):
+        return
+    names = letters.replace(" ", ", ")
+    values = ", ".join(
+        letter if want is None else str(want)
+        for letter, want in zip(letters.split(), sizes, strict=True)
+    )
+    raise ValueError(f"{name}: expected [{names}] = [{values}], got {got}")
+
+
+def require_alike(name: str, x: Array, other_name: str, other: Array) -> None:
+    """Raise unless both are numpy arrays, or both torch tensors on one device."""
+    if is_numpy(x) != is_numpy(other):
+        kinds = ["numpy array" if is_numpy(a) else "torch tensor" for a in (other, x)]
+        raise TypeError(f"{name}: expected a {kinds[0]} as {other_name} is, got a {kinds[1]}")
+    if not is_numpy(x) and x.device != other.device:
+        raise ValueError(
+            f"{name}: expected device {other.device} as {other_name} is, got {x.device}"
+        )
+
+
+def require_int(name: str, value: Any, low: int, high: int | None = None) -> int:
+    """Return ``value`` as an int; raise unless it is an integer within [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
+    if value < low or (high is not None and value > high):
+        bound = f"at least {low}" if high is None else f"{low} .. {high}"
+        raise ValueError(f"{name}: expected {bound}, got {value}")
+    return int(value)
+
+
+def require_finite(name: str, x: Array) -> None:
+    """Raise ValueError if ``x`` holds NaN or infinity (CPU arrays in eager mode)."""
+    if not checks_values(x):
+        return
+    values = to_numpy(x)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        where = np.argwhere(~np.isfinite(values))[0]
+        raise ValueError(
+            f"{name}: expected finite values, got {values[tuple(where)]} at {where.tolist()}"
+        )
+
+
+def to_numpy(x: Array) -> np.ndarray[Any, Any]:
+    """``x`` as a numpy array; shares memory with CPU tensors."""
+    return x if isinstance(x, np.ndarray) else x.detach().cpu().numpy()
+
+
+def like(template: Array, values: np.ndarray[Any, Any]) -> Array:
+    """``values`` as the same kind of array as ``template``, on its device."""
+    if is_numpy(template):
+        return values
+    import torch
+
+    return torch.from_numpy(values).to(template.device)
+
+
+def empty(template: Array, shape: Sequence[int], dtype: str) -> Array:
+    """An uninitialised array of the kind and device of ``template``.
+
+    numpy arrays start at a multiple of 64 bytes, as torch's do: a register-wide load that crosses
+    a cache line costs twice.
+    """
+    if not is_numpy(template):
+        import torch
+
+        return torch.empty(tuple(shape), dtype=getattr(torch, dtype), device=template.device)
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    memory = np.empty(size + 64, np.uint8)
+    start = -_backend.cpu.address(memory) % 64
+    return memory[start : start + size].view(dtype).reshape(tuple(shape))
+
+
+def cast(x: Array, dtype: str) -> Array:
+    """``x`` with another dtype; ``x`` itself where it has that dtype."""
+    if is_numpy(x):
+        return x.astype(dtype, copy=False)
+    import torch
+
+    return x.to(getattr(torch, dtype))
+
+
+def contiguous(x: Array) -> Array:
+    """``x`` in C order; ``x`` itself where it is."""
+    return np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x.contiguous()
+
+
+def address(x: Array | None) -> int:
+    """The address of the first element; 0 for None."""
+    if x is None:
+        return 0
+    return int(_backend.cpu.address(x)) if isinstance(x, np.ndarray) else x.data_ptr()
+
+
+def run(name: str, template: Array, *arguments: Any) -> None:
+    """Call the kernel ``name`` of the module that serves the device of ``template``.
+
+    Arrays among the arguments are passed as addresses; they must be contiguous. CUDA kernels go to
+    torch's current stream on the tensor's device.
+    """
+    flat = [
+        argument if isinstance(argument, int | float) else address(argument)
+        for argument in arguments
+    ]
+    if is_numpy(template) or template.device.type == "cpu":
+        getattr(_backend.cpu, name)(*flat)
+        return
+    if template.device.type != "cuda":
+        raise ValueError(f"expected tensors on cpu or cuda, got {template.device}")
+    import torch
+
+    device = template.device.index
+    stream = torch.cuda.current_stream(device).cuda_stream
+    getattr(_backend.cuda(), name)(*flat, device, stream)

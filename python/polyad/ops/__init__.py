@@ -1,0 +1,5 @@
+"""Native ops for numpy arrays and torch tensors, one module per family."""
+
+from polyad.ops import hypernet
+
+__all__ = ["hypernet"]
