@@ -1,0 +1,59 @@
+// The ISA levels as test parameters: one body runs against the function tables of every level, and
+// is skipped at those that this processor lacks.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "common/isa.hpp"
+#include "common/parallel.hpp"
+#include "hypernet/tables.hpp"
+
+namespace polyad::testing {
+
+#ifdef POLYAD_X86_LEVELS
+namespace h3 = hypernet::v3;
+namespace h4 = hypernet::v4;
+#else
+namespace h3 = hypernet::v2;
+namespace h4 = hypernet::v2;
+#endif
+
+class AtLevel : public ::testing::TestWithParam<Isa> {
+ protected:
+  void SetUp() override {
+    const auto levels = available_isas();
+    if (std::find(levels.begin(), levels.end(), GetParam()) == levels.end()) {
+      GTEST_SKIP() << "this processor or build lacks the level";
+    }
+    set_num_threads(1);
+  }
+
+  template <class Table>
+  const Table& pick(const Table& v2, const Table& v3, const Table& v4) const {
+    return GetParam() == Isa::v4 ? v4 : GetParam() == Isa::v3 ? v3 : v2;
+  }
+  const hypernet::PlanesTable& planes() const {
+    return pick(hypernet::v2::planes_table, h3::planes_table, h4::planes_table);
+  }
+  const hypernet::MatchTable& matching() const {
+    return pick(hypernet::v2::match_table, h3::match_table, h4::match_table);
+  }
+  const hypernet::EnergyTable& energies() const {
+    return pick(hypernet::v2::energy_table, h3::energy_table, h4::energy_table);
+  }
+  const hypernet::GibbsTable& sampling() const {
+    return pick(hypernet::v2::gibbs_table, h3::gibbs_table, h4::gibbs_table);
+  }
+};
+
+inline std::string level_name(const ::testing::TestParamInfo<Isa>& info) {
+  return info.param == Isa::v4 ? "v4" : info.param == Isa::v3 ? "v3" : "v2";
+}
+
+#define POLYAD_AT_EVERY_LEVEL(Suite) \
+  INSTANTIATE_TEST_SUITE_P(Isa, Suite, ::testing::Values(Isa::v2, Isa::v3, Isa::v4), level_name)
+
+}  // namespace polyad::testing
