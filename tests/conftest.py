@@ -1,0 +1,29 @@
+"""What several test files share."""
+
+import numpy as np
+import pytest
+
+import polyad
+
+
+def pytest_collection_modifyitems(items):
+    """Skip tests marked cuda where there is no device."""
+    if polyad.config()["cuda_devices"] > 0:
+        return
+    skip = pytest.mark.skip(reason="no CUDA device, or built without _cuda")
+    for item in items:
+        if "cuda" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _restore_threads():
+    """A test that sets the number of threads does not change the next one's."""
+    before = polyad.get_num_threads()
+    yield
+    polyad.set_num_threads(before)
