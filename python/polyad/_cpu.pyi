@@ -1,0 +1,250 @@
+"""
+CPU kernels of polyad. Arguments are addresses and sizes that polyad._arrays checked.
+"""
+
+from __future__ import annotations
+
+import typing
+
+import numpy
+
+__all__: list[str] = [
+    "address",
+    "available_isas",
+    "get_num_threads",
+    "hypernet_energy_backward_float32",
+    "hypernet_energy_backward_float64",
+    "hypernet_energy_float32",
+    "hypernet_energy_float64",
+    "hypernet_energy_tiles",
+    "hypernet_feedback",
+    "hypernet_gibbs_float32",
+    "hypernet_gibbs_float64",
+    "hypernet_match",
+    "hypernet_match_counts",
+    "hypernet_pack",
+    "hypernet_plane_width",
+    "hypernet_unpack",
+    "hypernet_votes_float32",
+    "hypernet_votes_float64",
+    "hypernet_votes_int64",
+    "hypernet_votes_scratch",
+    "isa",
+    "set_num_threads",
+]
+
+def address(array: numpy.ndarray[typing.Any, typing.Any]) -> int: ...
+def available_isas() -> list[str]: ...
+def get_num_threads() -> int: ...
+def hypernet_energy_backward_float32(
+    x: int,
+    samples: int,
+    variables: int,
+    literals: int,
+    offsets: int,
+    positives: int,
+    order: int,
+    count: int,
+    weights: int,
+    grad: int,
+    grad_x: int,
+    grad_w: int,
+    tiles: int,
+    grad_tiles: int,
+    grad_parts: int,
+    products: int,
+    longest: int,
+) -> None: ...
+def hypernet_energy_backward_float64(
+    x: int,
+    samples: int,
+    variables: int,
+    literals: int,
+    offsets: int,
+    positives: int,
+    order: int,
+    count: int,
+    weights: int,
+    grad: int,
+    grad_x: int,
+    grad_w: int,
+    tiles: int,
+    grad_tiles: int,
+    grad_parts: int,
+    products: int,
+    longest: int,
+) -> None: ...
+def hypernet_energy_float32(
+    x: int,
+    samples: int,
+    variables: int,
+    literals: int,
+    offsets: int,
+    positives: int,
+    order: int,
+    count: int,
+    weights: int,
+    out: int,
+    tiles: int,
+) -> None: ...
+def hypernet_energy_float64(
+    x: int,
+    samples: int,
+    variables: int,
+    literals: int,
+    offsets: int,
+    positives: int,
+    order: int,
+    count: int,
+    weights: int,
+    out: int,
+    tiles: int,
+) -> None: ...
+def hypernet_energy_tiles(samples: int, is_double: bool) -> tuple[int, int, int]: ...
+def hypernet_feedback(
+    words: int,
+    samples: int,
+    variables: int,
+    width: int,
+    literals: int,
+    offsets: int,
+    positives: int,
+    order: int,
+    count: int,
+    tolerances: int,
+    tolerance: int,
+    masks: int,
+    right: int,
+    wrong: int,
+) -> None: ...
+def hypernet_gibbs_float32(
+    words: int,
+    clamp: int,
+    samples: int,
+    variables: int,
+    width: int,
+    literals: int,
+    offsets: int,
+    positives: int,
+    order: int,
+    count: int,
+    incidence_offsets: int,
+    incidence: int,
+    weights: int,
+    sweeps: int,
+    spins: bool,
+    temperature: float,
+    seed: int,
+) -> None: ...
+def hypernet_gibbs_float64(
+    words: int,
+    clamp: int,
+    samples: int,
+    variables: int,
+    width: int,
+    literals: int,
+    offsets: int,
+    positives: int,
+    order: int,
+    count: int,
+    incidence_offsets: int,
+    incidence: int,
+    weights: int,
+    sweeps: int,
+    spins: bool,
+    temperature: float,
+    seed: int,
+) -> None: ...
+def hypernet_match(
+    words: int,
+    samples: int,
+    variables: int,
+    width: int,
+    literals: int,
+    offsets: int,
+    positives: int,
+    order: int,
+    count: int,
+    tolerances: int,
+    tolerance: int,
+    out: int,
+) -> None: ...
+def hypernet_match_counts(
+    words: int,
+    samples: int,
+    variables: int,
+    width: int,
+    literals: int,
+    offsets: int,
+    positives: int,
+    order: int,
+    count: int,
+    tolerances: int,
+    tolerance: int,
+    out: int,
+) -> None: ...
+def hypernet_pack(
+    x: int, samples: int, variables: int, width: int, words: int, status: int
+) -> None: ...
+def hypernet_plane_width(samples: int) -> int: ...
+def hypernet_unpack(words: int, samples: int, variables: int, width: int, x: int) -> None: ...
+def hypernet_votes_float32(
+    words: int,
+    samples: int,
+    variables: int,
+    width: int,
+    literals: int,
+    offsets: int,
+    positives: int,
+    order: int,
+    count: int,
+    tolerances: int,
+    tolerance: int,
+    class_offsets: int,
+    classes: int,
+    weights: int,
+    out: int,
+    scratch: int,
+    bits: int,
+) -> None: ...
+def hypernet_votes_float64(
+    words: int,
+    samples: int,
+    variables: int,
+    width: int,
+    literals: int,
+    offsets: int,
+    positives: int,
+    order: int,
+    count: int,
+    tolerances: int,
+    tolerance: int,
+    class_offsets: int,
+    classes: int,
+    weights: int,
+    out: int,
+    scratch: int,
+    bits: int,
+) -> None: ...
+def hypernet_votes_int64(
+    words: int,
+    samples: int,
+    variables: int,
+    width: int,
+    literals: int,
+    offsets: int,
+    positives: int,
+    order: int,
+    count: int,
+    tolerances: int,
+    tolerance: int,
+    class_offsets: int,
+    classes: int,
+    weights: int,
+    out: int,
+    scratch: int,
+    bits: int,
+) -> None: ...
+def hypernet_votes_scratch(edges: int, classes: int, bits: int) -> int: ...
+def isa() -> str: ...
+def set_num_threads(n: int) -> None: ...
