@@ -34,8 +34,23 @@ def is_compiling() -> bool:
 
 
 def checks_values(x: Array) -> bool:
-    """Whether the values of ``x`` are checked: CPU arrays in eager mode."""
-    return is_numpy(x) or (x.device.type == "cpu" and not is_compiling())
+    """Whether the values of ``x`` are checked: CPU arrays in eager mode.
+
+    Fake tensors, and tensors inside a torch.func transform, have no memory to look at.
+    """
+    if is_numpy(x):
+        return True
+    if x.device.type != "cpu" or is_compiling():
+        return False
+    import torch
+
+    if torch._C._functorch.maybe_current_level() is not None:
+        return False
+    try:
+        x.data_ptr()
+    except RuntimeError:
+        return False
+    return True
 
 
 def dtype_name(x: Array) -> str:
@@ -117,7 +132,9 @@ def require_finite(name: str, x: Array) -> None:
 
 def to_numpy(x: Array) -> np.ndarray[Any, Any]:
     """``x`` as a numpy array; shares memory with CPU tensors."""
-    return x if isinstance(x, np.ndarray) else x.detach().cpu().numpy()
+    if isinstance(x, np.ndarray):
+        return x
+    return x.detach().cpu().numpy()
 
 
 def like(template: Array, values: np.ndarray[Any, Any]) -> Array:

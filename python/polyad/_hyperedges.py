@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -485,23 +486,22 @@ class Hyperedges:
             FileNotFoundError: There is no such file.
             ValueError: The file is no hyperedges file, or of a newer format.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
+        unreadable = f"{path}: expected a file that Hyperedges.save wrote"
+        with open(path, "rb") as handle:
+            try:
+                file = np.load(handle, allow_pickle=False)
                 version = int(file["format_version"])
-                if version > FORMAT_VERSION:
-                    raise ValueError(
-                        f"{path}: expected format_version at most {FORMAT_VERSION}, got {version}"
-                    )
-                values = file["values"] if "values" in file else None
-                return cls(file["indices"], file["offsets"], values)
-        except (KeyError, EOFError, OSError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            raise ValueError(f"{path}: expected a file that Hyperedges.save wrote: {error}") from error
-        except ValueError as error:
-            if str(error).startswith(f"{path}:"):
-                raise
-            raise ValueError(f"{path}: expected a file that Hyperedges.save wrote: {error}") from error
+                fields = {name: file[name] for name in file.files if name != "format_version"}
+            except (ValueError, KeyError, EOFError, OSError, AttributeError, BadZipFile) as error:
+                raise ValueError(f"{unreadable}: {error}") from error
+        if version > FORMAT_VERSION:
+            raise ValueError(
+                f"{path}: expected format_version at most {FORMAT_VERSION}, got {version}"
+            )
+        try:
+            return cls(**fields)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{unreadable}: {error}") from error
 
 
 def _require_sorted(indices: np.ndarray[Any, Any], offsets: np.ndarray[Any, Any]) -> None:

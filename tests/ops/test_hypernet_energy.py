@@ -219,23 +219,22 @@ def test_func_grad_is_right_or_refused(rng):
         return ops.energy(x, edges, weights).sum()
 
     want = -reference.products(x, edges).sum(dim=0)
-    torch.testing.assert_close(torch.func.grad(loss)(weights), want)
-    # Never zeros in silence: either the right gradient or an error.
-    try:
-        got = torch.compile(torch.func.grad(loss), backend="aot_eager")(weights)
-    except Exception as error:
-        assert "polyad" in str(error) or "autograd" in str(error).lower()
-    else:
-        torch.testing.assert_close(got, want)
+    compiled = torch.compile(torch.func.grad(loss), backend="aot_eager")
+    for gradient in (torch.func.grad(loss), compiled):
+        try:
+            got = gradient(weights)
+        except RuntimeError as error:  # torch's: registered gradients do not go into torch.func
+            assert "autograd" in str(error)
+        else:  # never zeros in silence
+            torch.testing.assert_close(got, want)
 
 
-def test_vmap_over_weights_works_or_is_refused(rng):
+def test_vmap_over_weights(rng):
     x = torch.from_numpy(random_x(rng, 5, 8, "real"))
     edges = edges_for(rng, "real", 9, 8, 4).to("cpu")
     weights = torch.from_numpy(rng.standard_normal((3, 9)))
     want = torch.stack([ops.energy(x, edges, w) for w in weights])
-    with pytest.warns(UserWarning, match="performance"):  # torch loops over the batch
-        got = torch.vmap(lambda w: ops.energy(x, edges, w))(weights)
+    got = torch.vmap(lambda w: ops.energy(x, edges, w))(weights)
     torch.testing.assert_close(got, want)
 
 
