@@ -46,7 +46,8 @@ struct EnergyArgs {
   Edges edges;
   const T* weights;  // [E], caller's order
   T* out;            // [N]
-  T* tiles;          // CPU scratch [energy_tiles, I, kEnergyTile]: x by tiles, padded with zeros
+  T* tiles;          // CPU scratch [energy_tiles, I, kEnergyTile]: x by tiles, padded with zeros;
+                     // CUDA: [cuda::energy_scratch]
 };
 
 template <class X, class T = X>
@@ -59,11 +60,15 @@ struct EnergyBackwardArgs {
   const T* grad;     // [N] dL/dE
   X* grad_x;         // [N, I] or null
   T* grad_w;         // [E], caller's order, or null
-  T* tiles;          // CPU scratch [energy_tiles, I, kEnergyTile]
+  T* tiles;          // CPU scratch [energy_tiles, I, kEnergyTile]; CUDA:
+                     // [cuda::energy_backward_scratch]
   T* grad_tiles;     // CPU scratch [8 / G, energy_tiles, I, kEnergyTile], if grad_x is wanted
   double* grad_parts;  // CPU scratch [G, E], if grad_w is wanted
   T* products;         // CPU scratch [8, longest, kEnergyTile]
   std::int64_t longest;  // literals of the longest edge
+  // CUDA, if grad_x is wanted, as in gibbs.hpp: every variable gathers the edges that hold it.
+  const std::int64_t* incidence_offsets = nullptr;  // [I + 1]
+  const std::int32_t* incidence = nullptr;          // [L]
 };
 
 void energy(const EnergyArgs<float>& args);
