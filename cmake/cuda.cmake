@@ -15,7 +15,14 @@ if(NOT POLYAD_CUDA STREQUAL "OFF")
     set(CMAKE_CUDA_STANDARD 20)
     set(CMAKE_CUDA_STANDARD_REQUIRED ON)
     enable_language(CUDA)
+    find_package(CUDAToolkit REQUIRED)
     set(POLYAD_BUILD_CUDA ON)
+    # "80-real" -> sm_80, "90-virtual" -> compute_90, "90" -> both: what the module says it holds
+    list(TRANSFORM CMAKE_CUDA_ARCHITECTURES REPLACE "^([0-9]+[a-z]*)-real$" "sm_\\1"
+         OUTPUT_VARIABLE POLYAD_CUDA_ARCHITECTURES)
+    list(TRANSFORM POLYAD_CUDA_ARCHITECTURES REPLACE "^([0-9]+[a-z]*)-virtual$" "compute_\\1")
+    list(TRANSFORM POLYAD_CUDA_ARCHITECTURES REPLACE "^([0-9]+[a-z]*)$" "sm_\\1 compute_\\1")
+    list(JOIN POLYAD_CUDA_ARCHITECTURES " " POLYAD_CUDA_ARCHITECTURES)
     message(STATUS "polyad: building _cuda with nvcc ${CMAKE_CUDA_COMPILER_VERSION} "
                    "for ${CMAKE_CUDA_ARCHITECTURES}")
   elseif(POLYAD_CUDA STREQUAL "ON")

@@ -1,0 +1,64 @@
+#include <pybind11/pybind11.h>
+
+#include <string>
+
+#include "common/cuda_check.hpp"
+
+namespace py = pybind11;
+
+namespace polyad::bindings {
+
+void register_hypernet(py::module_& m);
+
+namespace {
+
+// The devices, and why there are none where the driver says so.
+struct Devices {
+  int count = 0;
+  std::string problem;
+};
+
+Devices devices() {
+  Devices found;
+  const cudaError_t error = cudaGetDeviceCount(&found.count);
+  if (error != cudaSuccess) {
+    (void)cudaGetLastError();
+    found.count = 0;
+    found.problem = cuda::error_message(error);
+  } else if (found.count == 0) {
+    found.problem = "the driver reports no device";
+  }
+  return found;
+}
+
+py::list architectures() {
+  py::list names;
+  std::string text = cuda::architectures();
+  for (std::size_t start = 0; start < text.size();) {
+    const std::size_t end = text.find(' ', start);
+    names.append(text.substr(start, end - start));
+    start = end == std::string::npos ? text.size() : end + 1;
+  }
+  return names;
+}
+
+}  // namespace
+
+}  // namespace polyad::bindings
+
+PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
+  m.doc() =
+      "CUDA kernels of polyad. Arguments are device addresses and sizes that polyad._arrays checked, "
+      "then the device and the stream.";
+
+  m.def("device_count", [] { return polyad::bindings::devices().count; });
+  m.def("device_problem", [] { return polyad::bindings::devices().problem; });
+  m.def("architectures", &polyad::bindings::architectures);
+  m.def("runtime_version", [] {
+    int version = 0;
+    polyad::cuda::check(cudaRuntimeGetVersion(&version), "cudaRuntimeGetVersion");
+    return version;
+  });
+
+  polyad::bindings::register_hypernet(m);
+}
