@@ -37,7 +37,9 @@ literal_lists = st.lists(
 
 
 def from_literals(lists):
-    return Hyperedges.from_lists([[j for j, _ in e] for e in lists], [[v for _, v in e] for e in lists])
+    return Hyperedges.from_lists(
+        [[j for j, _ in e] for e in lists], [[v for _, v in e] for e in lists]
+    )
 
 
 def test_from_lists_sorts_inside_edges_and_keeps_their_order():
@@ -175,7 +177,9 @@ def test_load_refuses_other_files(tmp_path):
         Hyperedges.load(tmp_path / "missing.npz")
     for name, content in (("text.npz", b"not a zip"), ("empty.npz", b"")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match=rf"{name}: expected a file that Hyperedges.save wrote"):
+        with pytest.raises(
+            ValueError, match=rf"{name}: expected a file that Hyperedges.save wrote"
+        ):
             Hyperedges.load(tmp_path / name)
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(ValueError, match=r"other.npz: expected a file that"):

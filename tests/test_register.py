@@ -27,9 +27,7 @@ assert "torch" not in sys.modules
 """
 
 
-@pytest.mark.parametrize(
-    "code", [FIRST_CALL_IN_A_COMPILED_FUNCTION, TORCH_FIRST, NUMPY_ONLY]
-)
+@pytest.mark.parametrize("code", [FIRST_CALL_IN_A_COMPILED_FUNCTION, TORCH_FIRST, NUMPY_ONLY])
 def test_import_order(code):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

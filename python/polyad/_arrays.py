@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from polyad import _backend
 
-if TYPE_CHECKING:
-    import torch
-
-    Array: TypeAlias = np.ndarray[Any, Any] | torch.Tensor
-else:
-    Array = Any
+# A numpy array or a torch tensor. What the two share has no static type: numpy's stubs and torch's
+# disagree on every operator; `require_array` and its siblings check at run time instead.
+Array: TypeAlias = Any
 
 
 def is_numpy(x: Any) -> bool:
@@ -33,7 +30,12 @@ def is_compiling() -> bool:
     return torch is not None and bool(torch.compiler.is_compiling())
 
 
-def checks_values(x: Array) -> bool:
+def on_cpu(x: Any) -> bool:
+    """Whether ``x`` lies in the memory of the host."""
+    return is_numpy(x) or x.device.type == "cpu"
+
+
+def checks_values(x: Any) -> bool:
     """Whether the values of ``x`` are checked: CPU arrays in eager mode.
 
     Fake tensors, and tensors inside a torch.func transform, have no memory to look at.
@@ -53,7 +55,7 @@ def checks_values(x: Array) -> bool:
     return True
 
 
-def dtype_name(x: Array) -> str:
+def dtype_name(x: Any) -> str:
     """The numpy name of the dtype of ``x``: 'float32', 'bool' ..."""
     return x.dtype.name if is_numpy(x) else str(x.dtype).removeprefix("torch.")
 
@@ -64,18 +66,16 @@ def require_array(name: str, x: Any) -> None:
         return
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(x, torch.Tensor):
-        raise TypeError(
-            f"{name}: expected a numpy array or a torch tensor, got {type(x).__name__}"
-        )
+        raise TypeError(f"{name}: expected a numpy array or a torch tensor, got {type(x).__name__}")
 
 
-def require_dtype(name: str, x: Array, allowed: Sequence[str]) -> None:
+def require_dtype(name: str, x: Any, allowed: Sequence[str]) -> None:
     """Raise TypeError unless the dtype of ``x`` is one of ``allowed``."""
     if dtype_name(x) not in allowed:
         raise TypeError(f"{name}: expected dtype {' or '.join(allowed)}, got {dtype_name(x)}")
 
 
-def require_shape(name: str, x: Array, letters: str, sizes: Sequence[int | None]) -> None:
+def require_shape(name: str, x: Any, letters: str, sizes: Sequence[int | None]) -> None:
     """Raise ValueError unless ``x`` has the given sizes; None stands for any size.
 
     Args:
@@ -97,7 +97,7 @@ def require_shape(name: str, x: Array, letters: str, sizes: Sequence[int | None]
     raise ValueError(f"{name}: expected [{names}] = [{values}], got {got}")
 
 
-def require_alike(name: str, x: Array, other_name: str, other: Array) -> None:
+def require_alike(name: str, x: Any, other_name: str, other: Any) -> None:
     """Raise unless both are numpy arrays, or both torch tensors on one device."""
     if is_numpy(x) != is_numpy(other):
         kinds = ["numpy array" if is_numpy(a) else "torch tensor" for a in (other, x)]
@@ -118,7 +118,7 @@ def require_int(name: str, value: Any, low: int, high: int | None = None) -> int
     return int(value)
 
 
-def require_finite(name: str, x: Array) -> None:
+def require_finite(name: str, x: Any) -> None:
     """Raise ValueError if ``x`` holds NaN or infinity (CPU arrays in eager mode)."""
     if not checks_values(x):
         return
@@ -130,14 +130,14 @@ def require_finite(name: str, x: Array) -> None:
         )
 
 
-def to_numpy(x: Array) -> np.ndarray[Any, Any]:
+def to_numpy(x: Any) -> np.ndarray[Any, Any]:
     """``x`` as a numpy array; shares memory with CPU tensors."""
     if isinstance(x, np.ndarray):
         return x
     return x.detach().cpu().numpy()
 
 
-def like(template: Array, values: np.ndarray[Any, Any]) -> Array:
+def like(template: Any, values: np.ndarray[Any, Any]) -> Array:
     """``values`` as the same kind of array as ``template``, on its device."""
     if is_numpy(template):
         return values
@@ -146,7 +146,7 @@ def like(template: Array, values: np.ndarray[Any, Any]) -> Array:
     return torch.from_numpy(values).to(template.device)
 
 
-def empty(template: Array, shape: Sequence[int], dtype: str) -> Array:
+def empty(template: Any, shape: Sequence[int], dtype: str) -> Array:
     """An uninitialised array of the kind and device of ``template``.
 
     numpy arrays start at a multiple of 64 bytes, as torch's do: a register-wide load that crosses
@@ -162,7 +162,7 @@ def empty(template: Array, shape: Sequence[int], dtype: str) -> Array:
     return memory[start : start + size].view(dtype).reshape(tuple(shape))
 
 
-def cast(x: Array, dtype: str) -> Array:
+def cast(x: Any, dtype: str) -> Array:
     """``x`` with another dtype; ``x`` itself where it has that dtype."""
     if is_numpy(x):
         return x.astype(dtype, copy=False)
@@ -171,19 +171,19 @@ def cast(x: Array, dtype: str) -> Array:
     return x.to(getattr(torch, dtype))
 
 
-def contiguous(x: Array) -> Array:
+def contiguous(x: Any) -> Array:
     """``x`` in C order; ``x`` itself where it is."""
     return np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x.contiguous()
 
 
-def address(x: Array | None) -> int:
+def address(x: Any) -> int:
     """The address of the first element; 0 for None."""
     if x is None:
         return 0
     return int(_backend.cpu.address(x)) if isinstance(x, np.ndarray) else x.data_ptr()
 
 
-def run(name: str, template: Array, *arguments: Any) -> None:
+def run(name: str, template: Any, *arguments: Any) -> None:
     """Call the kernel ``name`` of the module that serves the device of ``template``.
 
     Arrays among the arguments are passed as addresses; they must be contiguous. CUDA kernels go to
@@ -193,7 +193,7 @@ def run(name: str, template: Array, *arguments: Any) -> None:
         argument if isinstance(argument, int | float) else address(argument)
         for argument in arguments
     ]
-    if is_numpy(template) or template.device.type == "cpu":
+    if on_cpu(template):
         getattr(_backend.cpu, name)(*flat)
         return
     if template.device.type != "cuda":

@@ -62,10 +62,10 @@ unpack_op = Op("hypernet_unpack(Tensor words, int samples) -> Tensor", _unpack, 
 class BitPlanes:
     """A binary batch of N samples over I variables, one bit each.
 
-    Ops of the hypernet take a batch packed or not; packing pays when a batch is used more than once.
+    Ops of the hypernet take a batch packed or not; packing pays for a batch that is used again.
 
-    ``words[t, j, w]`` holds, as bit s, variable j of sample 64 (t W + w) + s. W is 1, 2, 4 or 8: the
-    least that holds the batch in one tile of 64 W samples, at most 8.
+    ``words[t, j, w]`` holds, as bit s, variable j of sample 64 (t W + w) + s. W is 1, 2, 4 or 8:
+    the least that holds the batch in one tile of 64 W samples, at most 8.
 
     Attributes:
         words: int64 [tiles, I, W], numpy or torch.

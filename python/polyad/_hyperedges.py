@@ -58,7 +58,7 @@ def _group(
     taken, taken_offsets = _take(host[0], host[1], by_class)
     class_offsets = np.searchsorted(label[by_class], np.arange(classes + 1)).astype(np.int64)
     grouped = (taken, taken_offsets, host[2][by_class], host[3][by_class], class_offsets)
-    return tuple(arrays.like(literals, a) for a in grouped)  # type: ignore[return-value]
+    return tuple(arrays.like(literals, a) for a in grouped)
 
 
 def _group_fake(
@@ -193,11 +193,12 @@ class HyperedgesPlan:
 
     def incidence(self, variables: int) -> tuple[Array, Array]:
         """Return, per variable, the edges that hold it: offsets [I + 1] and edges int32 [L]."""
-        if arrays.is_compiling():
-            return incidence_op(self.literals, self.offsets, variables)  # type: ignore[no-any-return]
-        if self._incidence is None or self._incidence[0] != variables:
-            self._incidence = (variables, *incidence_op(self.literals, self.offsets, variables))
-        return self._incidence[1:]
+        if self._incidence is not None and self._incidence[0] == variables:
+            return self._incidence[1:]
+        starts, members = incidence_op(self.literals, self.offsets, variables)
+        if not arrays.is_compiling():
+            self._incidence = (variables, starts, members)
+        return starts, members
 
 
 class Hyperedges:
@@ -221,6 +222,7 @@ class Hyperedges:
     offsets: Array
     values: Array | None
     num_variables: int
+    _plan: HyperedgesPlan  # the arrays as kernels take them, in the caller's order
 
     def __init__(self, indices: Array, offsets: Array, values: Array | None = None) -> None:
         """Wrap and check arrays; all numpy, or all torch on one device.
@@ -324,14 +326,16 @@ class Hyperedges:
         if not isinstance(other, Hyperedges):
             return NotImplemented
         a, b = self.numpy(), other.numpy()
-        ones = [e.values if e.values is not None else np.ones(len(e.indices)) for e in (a, b)]
+        a_values, b_values = (
+            np.ones(len(e.indices)) if e.values is None else e.values for e in (a, b)
+        )
         return (
             np.array_equal(a.offsets, b.offsets)
             and np.array_equal(a.indices, b.indices)
-            and np.array_equal(*ones)
+            and np.array_equal(a_values, b_values)
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # immutable, but its arrays are not hashable
 
     def __repr__(self) -> str:
         kind = "numpy" if arrays.is_numpy(self.indices) else str(self.indices.device)
@@ -358,7 +362,7 @@ class Hyperedges:
             None if field is None else torch.as_tensor(field).to(device)
             for field in (self.indices, self.offsets, self.values)
         ]
-        return Hyperedges(*moved)  # type: ignore[arg-type]
+        return Hyperedges(*moved)
 
     def append(self, other: Hyperedges) -> Hyperedges:
         """Return these edges followed by those of ``other``.
@@ -404,10 +408,10 @@ class Hyperedges:
         arrays.require_shape("keep", keep, "E", [len(self)])
         here = self.numpy()
         ids = np.flatnonzero(arrays.to_numpy(keep))
-        indices, offsets = _take(here.indices, here.offsets, ids)  # type: ignore[arg-type]
+        indices, offsets = _take(here.indices, here.offsets, ids)
         values = None
         if here.values is not None:
-            values, _ = _take(here.values, here.offsets, ids)  # type: ignore[arg-type]
+            values, _ = _take(here.values, here.offsets, ids)
         return self._like(indices, offsets, values), arrays.like(self.indices, ids)
 
     def _like(
@@ -420,7 +424,7 @@ class Hyperedges:
             None if field is None else arrays.like(self.indices, field)
             for field in (indices, offsets, values)
         ]
-        return Hyperedges(*moved)  # type: ignore[arg-type]
+        return Hyperedges(*moved)
 
     def plan(
         self, *, labels: Array | None = None, num_classes: int | None = None
@@ -437,7 +441,7 @@ class Hyperedges:
             TypeError: ``labels`` has another dtype or kind.
             ValueError: ``labels`` is not [E] or holds a value outside 0 .. C - 1.
         """
-        plan = self._plan  # type: ignore[attr-defined]
+        plan = self._plan
         literals, offsets, positives = (
             arrays.to_numpy(a) for a in (plan.literals, plan.offsets, plan.positives)
         )
@@ -451,12 +455,15 @@ class Hyperedges:
             key = key << 18 | variable
         order = np.argsort(key, kind="stable")
         taken, taken_offsets = _take(literals, offsets, order)
-        moved = [
-            arrays.like(self.indices, a)
-            for a in (taken, taken_offsets, positives[order], order.astype(np.int32))
-        ]
         planned = HyperedgesPlan(
-            *moved, None, plan.num_variables, plan.longest, plan.all_positive
+            arrays.like(self.indices, taken),
+            arrays.like(self.indices, taken_offsets),
+            arrays.like(self.indices, positives[order]),
+            arrays.like(self.indices, order.astype(np.int32)),
+            None,
+            plan.num_variables,
+            plan.longest,
+            plan.all_positive,
         )
         if labels is None:
             return planned
@@ -623,12 +630,10 @@ def from_incidence(matrix: Any) -> tuple[Hyperedges, np.ndarray[Any, Any]]:
 def as_plan(edges: Any, variables: int) -> HyperedgesPlan:
     """The kernel arrays of ``edges``, which may be planned or not; checks the variables of x."""
     if not isinstance(edges, Hyperedges | HyperedgesPlan):
-        raise TypeError(
-            f"edges: expected Hyperedges or HyperedgesPlan, got {type(edges).__name__}"
-        )
+        raise TypeError(f"edges: expected Hyperedges or HyperedgesPlan, got {type(edges).__name__}")
     if edges.num_variables > variables:
         raise ValueError(
             f"edges: expected variables below I = {variables} (the columns of x), "
             f"got {edges.num_variables - 1}"
         )
-    return edges if isinstance(edges, HyperedgesPlan) else edges._plan  # type: ignore[attr-defined, no-any-return]
+    return edges if isinstance(edges, HyperedgesPlan) else edges._plan

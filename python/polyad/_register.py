@@ -1,9 +1,9 @@
 """One helper that makes a function an op: numpy calls it directly, torch through its dispatcher.
 
-An op is defined once, on flat arrays, by its schema, its implementation (which allocates outputs and
-runs a kernel; the same code serves numpy, CPU tensors and CUDA tensors), the shapes of its outputs
-(``fake``) and, where it has one, its gradient. torch registers all ops when the first tensor arrives,
-or at import if torch was imported before.
+An op is defined once, on flat arrays, by its schema, its implementation (which allocates outputs
+and runs a kernel; the same code serves numpy, CPU tensors and CUDA tensors), the shapes of its
+outputs (``fake``) and, where it has one, its gradient. torch registers all ops when the first
+tensor arrives, or at import if torch was imported before.
 """
 
 from __future__ import annotations

@@ -30,9 +30,7 @@ def test_equals_the_reference_draw_for_draw(rng, kind, domain, dtype, samples):
     settings = {"sweeps": 3, "domain": domain, "temperature": 0.7, "seed": 2**63 + 5}
     want = reference.gibbs(x, edges, weights.astype(float), clamp=clamp, **settings)
     for form in (put(edges, kind), put(edges, kind).plan()):
-        got = ops.gibbs(
-            put(x, kind), form, put(weights, kind), clamp=put(clamp, kind), **settings
-        )
+        got = ops.gibbs(put(x, kind), form, put(weights, kind), clamp=put(clamp, kind), **settings)
         assert get(got).dtype == dtype
         np.testing.assert_array_equal(get(got), want)
 
@@ -47,9 +45,7 @@ def test_final_states_follow_the_exact_distribution(rng, domain):
     probability = np.exp(-ops.energy(states, edges, weights) / 1.5)
     probability /= probability.sum()
     x = start(rng, chains, variables, domain, "float64")
-    final = ops.gibbs(
-        x, edges, weights, sweeps=60, domain=domain, temperature=1.5, seed=11
-    )
+    final = ops.gibbs(x, edges, weights, sweeps=60, domain=domain, temperature=1.5, seed=11)
     codes = ((final > 0) @ (2 ** np.arange(variables)[::-1])).astype(int)
     counts = np.bincount(codes, minlength=2**variables)
     assert stats.chisquare(counts, probability * chains).pvalue > 1e-3

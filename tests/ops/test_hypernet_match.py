@@ -50,9 +50,7 @@ def test_all_ops_equal_the_reference(rng, kind, samples, tolerance):
             assert get(counts).dtype == np.int64
             np.testing.assert_array_equal(get(counts), expected.sum(axis=0))
             for got, want in zip(
-                ops.feedback(
-                    batch, form, put(right, kind), put(wrong, kind), tolerance=bound
-                ),
+                ops.feedback(batch, form, put(right, kind), put(wrong, kind), tolerance=bound),
                 expected_feedback,
                 strict=True,
             ):
@@ -130,9 +128,7 @@ def test_non_contiguous_inputs(rng, kind):
     labels = put(rng.integers(0, 2, 60).astype(np.int32), kind)[::2]
     right = put(rng.random(60) < 0.5, kind)[::2]
     host = get(x)
-    np.testing.assert_array_equal(
-        get(ops.match(x, edges)), reference.match(host, edges.numpy())
-    )
+    np.testing.assert_array_equal(get(ops.match(x, edges)), reference.match(host, edges.numpy()))
     np.testing.assert_array_equal(
         get(ops.votes(x, edges, weights, labels, 2)),
         reference.votes(host, edges.numpy(), get(weights), get(labels), 2),
@@ -173,7 +169,9 @@ def test_numpy_gives_what_torch_gives(rng):
     labels = rng.integers(0, 5, 500).astype(np.int32)
     weights = rng.standard_normal(500).astype(np.float32)
     ours = ops.votes(x, edges, weights, labels, 5)
-    theirs = ops.votes(put(x, "torch"), put(edges, "torch"), *map(torch.from_numpy, (weights, labels)), 5)
+    theirs = ops.votes(
+        put(x, "torch"), put(edges, "torch"), *map(torch.from_numpy, (weights, labels)), 5
+    )
     assert ours.tobytes() == theirs.numpy().tobytes()
 
 
@@ -231,9 +229,7 @@ def test_opcheck(rng, case):
 
 
 @pytest.mark.parametrize("kind", ["torch", pytest.param("cuda", marks=pytest.mark.cuda)])
-@pytest.mark.parametrize(
-    "backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_compile(rng, kind, backend):
     x = put(random_batch(rng, 200, 30), kind)
     edges = put(random_edges(rng, 80, 30, 5), kind)
@@ -253,9 +249,7 @@ def test_compile(rng, kind, backend):
         )
 
     compiled = torch.compile(everything, fullgraph=True, backend=backend)
-    for got, want in zip(
-        compiled(x, weights, right), everything(x, weights, right), strict=True
-    ):
+    for got, want in zip(compiled(x, weights, right), everything(x, weights, right), strict=True):
         assert torch.equal(got, want)
 
 

@@ -1,13 +1,14 @@
 """Ops of weighted hyperedges: matching, votes, the learning statistic, energy, moments, sampling.
 
-A hypernet is H = (X, E, W): variables x_1 .. x_I, hyperedges E_i with literals, one weight per edge.
-Every function takes numpy arrays or torch tensors (CPU or CUDA) and returns the same kind on the same
-device. ``edges`` may be `polyad.Hyperedges` or, faster for repeated use, the result of its ``plan``.
+A hypernet is H = (X, E, W): variables x_1 .. x_I, hyperedges E_i with literals, a weight per edge.
+Every function takes numpy arrays or torch tensors (CPU or CUDA) and returns the same kind on the
+same device. ``edges`` may be `polyad.Hyperedges` or, faster for repeated use, the result of its
+``plan``.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -24,37 +25,48 @@ _EDGES = "Tensor literals, Tensor offsets, Tensor positives, Tensor order"
 _BATCH = f"Tensor words, int samples, {_EDGES}, Tensor? tolerances, int tolerance"
 
 
-def _shape_arguments(words: Array, samples: int) -> tuple[Any, ...]:
-    return words, samples, words.shape[1], words.shape[2]
+class _Batch(NamedTuple):
+    """The arguments that every op of matching begins with, as ``_BATCH`` declares them."""
+
+    words: Array
+    samples: int
+    literals: Array
+    offsets: Array
+    positives: Array
+    order: Array
+    tolerances: Array | None
+    tolerance: int
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
+        return arrays.empty(self.words, shape, dtype)
+
+    def run(self, kernel: str, *rest: Any) -> None:
+        words, samples, literals, offsets, positives, order, tolerances, tolerance = self
+        arrays.run(
+            kernel,
+            words,
+            words,
+            samples,
+            words.shape[1],
+            words.shape[2],
+            literals,
+            offsets,
+            positives,
+            order,
+            len(order),
+            tolerances,
+            tolerance,
+            *rest,
+        )
 
 
-# --- match -----------------------------------------------------------------------------------------
+# --- match ---------------------------------------------------------------------------------------
 
 
-def _match(
-    words: Array,
-    samples: int,
-    literals: Array,
-    offsets: Array,
-    positives: Array,
-    order: Array,
-    tolerances: Array | None,
-    tolerance: int,
-) -> Array:
-    out = arrays.empty(words, (samples, len(order)), "bool")
-    arrays.run(
-        "hypernet_match",
-        words,
-        *_shape_arguments(words, samples),
-        literals,
-        offsets,
-        positives,
-        order,
-        len(order),
-        tolerances,
-        tolerance,
-        out,
-    )
+def _match(*arguments: Any) -> Array:
+    batch = _Batch(*arguments)
+    out = batch.empty((batch.samples, len(batch.order)), "bool")
+    batch.run("hypernet_match", out)
     return out
 
 
@@ -98,48 +110,20 @@ def match(
     return match_op(words, samples, *_literals(plan), *_tolerance(tolerance, plan))
 
 
-# --- votes -----------------------------------------------------------------------------------------
+# --- votes ---------------------------------------------------------------------------------------
 
 
-def _votes(
-    words: Array,
-    samples: int,
-    literals: Array,
-    offsets: Array,
-    positives: Array,
-    order: Array,
-    tolerances: Array | None,
-    tolerance: int,
-    class_offsets: Array,
-    weights: Array,
-) -> Array:
-    weights = arrays.contiguous(weights)
-    classes, dtype = len(class_offsets) - 1, arrays.dtype_name(weights)
-    out = arrays.empty(words, (samples, classes), dtype)
+def _votes(*arguments: Any) -> Array:
+    *first, class_offsets, weights = arguments
+    batch, weights = _Batch(*first), arrays.contiguous(weights)
+    edges, classes, dtype = len(batch.order), len(class_offsets) - 1, arrays.dtype_name(weights)
+    out = batch.empty((batch.samples, classes), dtype)
     scratch, bits = None, 0
-    on_cpu = arrays.is_numpy(words) or words.device.type == "cpu"
-    if dtype == "int64" and on_cpu and len(order):
+    if dtype == "int64" and edges and arrays.on_cpu(weights):
         bits = max(abs(int(weights.min())), abs(int(weights.max()))).bit_length()
-        size = _backend.cpu.hypernet_votes_scratch(len(order), classes, bits)
-        scratch = arrays.empty(words, (size,), "int64")
-    arrays.run(
-        f"hypernet_votes_{dtype}",
-        words,
-        *_shape_arguments(words, samples),
-        literals,
-        offsets,
-        positives,
-        order,
-        len(order),
-        tolerances,
-        tolerance,
-        class_offsets,
-        classes,
-        weights,
-        out,
-        scratch,
-        bits,
-    )
+        size = _backend.cpu.hypernet_votes_scratch(edges, classes, bits)
+        scratch = batch.empty((size,), "int64")
+    batch.run(f"hypernet_votes_{dtype}", class_offsets, classes, weights, out, scratch, bits)
     return out
 
 
@@ -225,33 +209,13 @@ def votes(
     )
 
 
-# --- match_counts and feedback ---------------------------------------------------------------------
+# --- match_counts and feedback -------------------------------------------------------------------
 
 
-def _match_counts(
-    words: Array,
-    samples: int,
-    literals: Array,
-    offsets: Array,
-    positives: Array,
-    order: Array,
-    tolerances: Array | None,
-    tolerance: int,
-) -> Array:
-    out = arrays.empty(words, (len(order),), "int64")
-    arrays.run(
-        "hypernet_match_counts",
-        words,
-        *_shape_arguments(words, samples),
-        literals,
-        offsets,
-        positives,
-        order,
-        len(order),
-        tolerances,
-        tolerance,
-        out,
-    )
+def _match_counts(*arguments: Any) -> Array:
+    batch = _Batch(*arguments)
+    out = batch.empty((len(batch.order),), "int64")
+    batch.run("hypernet_match_counts", out)
     return out
 
 
@@ -290,34 +254,11 @@ def match_counts(
     return match_counts_op(words, samples, *_literals(plan), *_tolerance(tolerance, plan))
 
 
-def _feedback(
-    words: Array,
-    samples: int,
-    literals: Array,
-    offsets: Array,
-    positives: Array,
-    order: Array,
-    tolerances: Array | None,
-    tolerance: int,
-    masks: Array,
-) -> tuple[Array, Array]:
-    right = arrays.empty(words, (len(order),), "int64")
-    wrong = arrays.empty(words, (len(order),), "int64")
-    arrays.run(
-        "hypernet_feedback",
-        words,
-        *_shape_arguments(words, samples),
-        literals,
-        offsets,
-        positives,
-        order,
-        len(order),
-        tolerances,
-        tolerance,
-        arrays.contiguous(masks),
-        right,
-        wrong,
-    )
+def _feedback(*arguments: Any) -> tuple[Array, Array]:
+    *first, masks = arguments
+    batch = _Batch(*first)
+    right, wrong = (batch.empty((len(batch.order),), "int64") for _ in range(2))
+    batch.run("hypernet_feedback", arrays.contiguous(masks), right, wrong)
     return right, wrong
 
 
@@ -363,18 +304,20 @@ def feedback(
         arrays.require_alike(name, mask, "x", words)
         arrays.require_dtype(name, mask, ["bool"])
         arrays.require_shape(name, mask, "N", [samples])
+    masks: Array
     if arrays.is_numpy(words):
         masks = np.stack([right, wrong], axis=1)
     else:
         import torch
 
-        masks = torch.stack([right, wrong], dim=1)  # type: ignore[assignment, arg-type]
-    return feedback_op(  # type: ignore[no-any-return]
+        masks = torch.stack([right, wrong], dim=1)
+    both: tuple[Array, Array] = feedback_op(
         words, samples, *_literals(plan), *_tolerance(tolerance, plan), pack_op(masks)[0]
     )
+    return both
 
 
-# --- energy and moments ----------------------------------------------------------------------------
+# --- energy and moments --------------------------------------------------------------------------
 
 
 def _energy(
@@ -410,7 +353,7 @@ def _energy(
 
 def _energy_scratch(x: Array) -> Array | None:
     """The batch by tiles, which CPU kernels fill; CUDA kernels read x as it is."""
-    if not arrays.is_numpy(x) and x.device.type != "cpu":
+    if not arrays.on_cpu(x):
         return None
     tiles, size, _ = _energy_tiling(x)
     return arrays.empty(x, (tiles, x.shape[1], size), arrays.dtype_name(x))
@@ -418,7 +361,8 @@ def _energy_scratch(x: Array) -> Array | None:
 
 def _energy_tiling(x: Array) -> tuple[int, int, int]:
     is_double = arrays.dtype_name(x) == "float64"
-    return _backend.cpu.hypernet_energy_tiles(x.shape[0], is_double)  # type: ignore[no-any-return]
+    tiling: tuple[int, int, int] = _backend.cpu.hypernet_energy_tiles(x.shape[0], is_double)
+    return tiling
 
 
 def _energy_fake(x: Any, *rest: Any) -> Any:
@@ -538,7 +482,8 @@ def energy(x: Array, edges: Hyperedges | HyperedgesPlan, weights: Array) -> Arra
 
     A literal with value 0 stands for 1 - x_j, which needs x in {0, 1}. An empty edge has product 1.
 
-    dE/dw_i = - prod_{j in E_i} x_j ,    dE/dx_j = - sum_{i: j in E_i} w_i prod_{l in E_i, l != j} x_l
+    dE/dw_i = - prod_{j in E_i} x_j
+    dE/dx_j = - sum_{i: j in E_i} w_i prod_{l in E_i, l != j} x_l
 
     Extra memory is O(N I + E k); products that leave one variable out come without division, so
     zeros are exact.
@@ -640,7 +585,7 @@ def moments(x: Array, edges: Hyperedges | HyperedgesPlan) -> Array:
     return arrays.cast(out, arrays.dtype_name(x))
 
 
-# --- gibbs -----------------------------------------------------------------------------------------
+# --- gibbs ---------------------------------------------------------------------------------------
 
 
 def _gibbs(
@@ -790,7 +735,7 @@ def gibbs(
     return bits * 2 - 1 if spins else bits
 
 
-# --- arguments that the ops share ------------------------------------------------------------------
+# --- arguments that the ops share ----------------------------------------------------------------
 
 
 def _literals(plan: HyperedgesPlan) -> tuple[Array, Array, Array, Array]:
@@ -830,7 +775,7 @@ def _real_batch(x: Array, edges: Hyperedges | HyperedgesPlan) -> tuple[Array, Hy
 
 def _tolerance(tolerance: int | Array, plan: HyperedgesPlan) -> tuple[Array | None, int]:
     """Tolerances as the kernels take them: int32 [E] or None, and one for all."""
-    if not hasattr(tolerance, "shape") or tolerance.shape == ():
+    if isinstance(tolerance, int) or getattr(tolerance, "shape", ()) == ():
         return None, arrays.require_int("tolerance", tolerance, 0, 2**31 - 1)
     arrays.require_array("tolerance", tolerance)
     arrays.require_alike("tolerance", tolerance, "edges", plan.offsets)

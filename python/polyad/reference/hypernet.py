@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def match(x: NDArray, edges: Hyperedges, *, tolerance: int | NDArray = 0) -> NDArray:
-    """bool [N, E]: at most ``tolerance`` literals of the edge differ from x (uint8 [N, I])."""
+    """Bool [N, E]: at most ``tolerance`` literals of the edge differ from x (uint8 [N, I])."""
     values = np.uint8(1) if edges.values is None else edges.values
     differs = x[:, edges.indices] != values
     running = np.cumsum(np.pad(differs, ((0, 0), (1, 0))), axis=1)
@@ -41,7 +41,7 @@ def votes(
 
 
 def match_counts(x: NDArray, edges: Hyperedges, *, tolerance: int | NDArray = 0) -> NDArray:
-    """int64 [E]: the samples that each edge matches."""
+    """Int64 [E]: the samples that each edge matches."""
     return match(x, edges, tolerance=tolerance).sum(axis=0, dtype=np.int64)  # type: ignore[no-any-return]
 
 
@@ -53,7 +53,7 @@ def feedback(
     *,
     tolerance: int | NDArray = 0,
 ) -> tuple[NDArray, NDArray]:
-    """int64 [E] twice: the matches of each edge among the ``right`` and the ``wrong`` samples."""
+    """Int64 [E] twice: the matches of each edge among the ``right`` and the ``wrong`` samples."""
     matched = match(x, edges, tolerance=tolerance)
     return matched[right].sum(axis=0, dtype=np.int64), matched[wrong].sum(axis=0, dtype=np.int64)
 
@@ -86,7 +86,7 @@ def moments(x: torch.Tensor, edges: Hyperedges) -> torch.Tensor:
 
 
 def philox(seed: int, sample: NDArray, variable: int, sweep: int) -> NDArray:
-    """uint32 [N]: first word of Philox4x32-10, key = seed, counter = (sample, variable, sweep)."""
+    """Uint32 [N]: first word of Philox4x32-10, key = seed, counter = (sample, variable, sweep)."""
     low = np.uint64(0xFFFFFFFF)
     shift = np.uint64(32)
     counter = [

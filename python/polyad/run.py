@@ -1,0 +1,249 @@
+"""A run: the folder in which training leaves all that evaluating, recalling and reporting read.
+
+    RUN/settings.json   the model's name, its settings, where the data came from
+    RUN/metrics.json    flat names, numbers, units in the names
+    RUN/history.json    columns of numbers, one entry per epoch
+    RUN/model.*         the checkpoint, and in the end the trained model
+    RUN/*.png           pictures
+    RUN/report.html     one page that needs no other file
+
+Every file appears whole or not at all, and states its ``format_version``; the pictures and the page
+are made from the others and can be made again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyad._files import written_whole
+from polyad._version import __version__
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMAT_VERSION = 1
+
+_OWN_FILES = re.compile(
+    r"(settings|metrics(-[\w.-]+)?|history)\.json|model\.\w+|[\w-]+\.png|report\.html|\..*\.part"
+)
+_METRIC_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class RunError(ValueError):
+    """A run folder that cannot be made or read; the message names the folder and the cure."""
+
+
+class Interrupted(Exception):
+    """Training stopped because someone asked; the message says how to go on."""
+
+
+class Run:
+    """One run folder; make it with `create`, read it with `open`.
+
+    Attributes:
+        path: The folder.
+        model: The name of the model, as in ``polyad train MODEL``.
+        settings: What settings.json holds besides the model's name and the versions.
+    """
+
+    def __init__(self, path: Path, model: str, settings: Mapping[str, Any]) -> None:
+        self.path = path
+        self.model = model
+        self.settings = dict(settings)
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        model: str,
+        settings: Mapping[str, Any],
+        *,
+        replace: bool = False,
+    ) -> Run:
+        """Make the folder and write settings.json.
+
+        Args:
+            path: The folder; its parents are made too.
+            model: The model's name.
+            settings: What JSON can hold.
+            replace: Remove the files of a run that is there already; other files stay.
+
+        Raises:
+            RunError: A run is there and ``replace`` is False; the folder holds something else.
+            OSError: The folder cannot be written.
+        """
+        run = cls(Path(path), model, settings)
+        require_free(run.path, replace=replace)
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{run.path}: cannot make this folder: {error.strerror}") from error
+        run.clear()
+        run._write_json("settings.json", {"model": model, "polyad": __version__, **settings})
+        return run
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, model: str | None = None) -> Run:
+        """Open a run folder.
+
+        Args:
+            path: The folder.
+            model: Which model it must be a run of; None: any.
+
+        Raises:
+            RunError: No run, of another model, or written by a later format.
+        """
+        folder = Path(path)
+        if not (folder / "settings.json").is_file():
+            what = "not a run (it has no settings.json)" if folder.exists() else "no such folder"
+            raise RunError(f"{folder}: {what}; 'polyad train MODEL --out {folder}' makes a run")
+        content = _read_json(folder / "settings.json")
+        name = content.pop("model", None)
+        if not isinstance(name, str):
+            raise RunError(f"{folder / 'settings.json'}: names no model")
+        if model is not None and name != model:
+            raise RunError(f"{folder}: is a run of {name}, not of {model}")
+        content.pop("polyad", None)
+        return cls(folder, name, content)
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of the run's files."""
+        return self.path / name
+
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end: only then do the metrics say how long it took."""
+        return "seconds_train" in self.metrics()
+
+    def metrics(self) -> dict[str, float]:
+        """Return what metrics.json holds; empty if nothing was measured yet."""
+        path = self.file("metrics.json")
+        return _read_json(path) if path.is_file() else {}
+
+    def add_metrics(self, **values: float) -> None:
+        """Add numbers to metrics.json, or replace those that are there.
+
+        Args:
+            values: Names in lower case that end in their unit where they have one
+                (``accuracy_test_percent``), and finite numbers.
+
+        Raises:
+            ValueError: Another kind of name or number.
+        """
+        for name, value in values.items():
+            if not _METRIC_NAME.fullmatch(name):
+                raise ValueError(f"metric {name!r}: expected a name of a-z, 0-9 and _")
+            if not abs(float(value)) < float("inf"):
+                raise ValueError(f"metric {name}: expected a finite number, got {value}")
+        numbers = {n: v if isinstance(v, int) else float(v) for n, v in values.items()}
+        self._write_json("metrics.json", {**self.metrics(), **numbers})
+
+    def history(self) -> list[dict[str, float]]:
+        """Return one dictionary per epoch; empty if nothing was written yet."""
+        if not self.file("history.json").is_file():
+            return []
+        columns: dict[str, list[float]] = _read_json(self.file("history.json")).get("columns", {})
+        rows = zip(*columns.values(), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Write history.json: ``rows`` have the same names."""
+        columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+        self._write_json("history.json", {"columns": columns})
+
+    def write_metrics_of(self, name: str, values: Mapping[str, float]) -> Path:
+        """Write metrics-NAME.json, for figures on other data than the run's own."""
+        file = f"metrics-{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}.json"
+        self._write_json(file, values)
+        return self.file(file)
+
+    def save_picture(self, name: str, figure: Figure) -> Path:
+        """Save ``figure`` as NAME.png and return its path."""
+        path = self.file(f"{name}.png")
+        with written_whole(path) as temporary:
+            figure.savefig(temporary, format="png")
+        return path
+
+    def clear(self) -> None:
+        """Remove the files of a run from the folder, and nothing else."""
+        for path in self.path.iterdir():
+            if path.is_file() and _OWN_FILES.fullmatch(path.name):
+                path.unlink()
+
+    def discard(self) -> None:
+        """Remove the run's files, and its folder if that leaves it empty."""
+        self.clear()
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+
+    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        path = self.file(name)
+        text = json.dumps({"format_version": FORMAT_VERSION, **content}, indent=2, allow_nan=False)
+        with written_whole(path) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def require_free(path: Path, *, replace: bool) -> None:
+    """Raise RunError unless a run may be made at ``path``: nothing there, or a run to replace."""
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path}: is a file; a run is a folder")
+    if not path.exists() or not any(path.iterdir()):
+        return
+    if not (path / "settings.json").is_file():
+        raise RunError(f"{path}: holds files that are not a run's; choose another folder")
+    if not replace:
+        raise RunError(f"{path}: holds a run already; --resume continues it, --force replaces it")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunError(f"{path}: damaged ({error})") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: damaged (expected an object)")
+    version = content.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        raise RunError(
+            f"{path}: has format_version {version}, this polyad ({__version__}) reads "
+            f"{FORMAT_VERSION}"
+        )
+    return content
+
+
+@contextmanager
+def stopping(notice: Callable[[], None]) -> Iterator[threading.Event]:
+    """Let the first Ctrl-C or SIGTERM ask for a stop; a second Ctrl-C interrupts at once.
+
+    Args:
+        notice: Called at the first one, to say that the request was heard.
+
+    Yields:
+        An event that is set once a stop was asked for. Outside the main thread, where Python allows
+        no signal handlers, it is never set.
+    """
+    asked = threading.Event()
+
+    def ask(signum: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        notice()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
