@@ -1,6 +1,8 @@
-// Rows of bits for the CPU kernels: one variable of 64 * W samples, handled in vector registers.
+// Rows of bits for the CPU kernels: one variable of 64 * W samples, handled in
+// vector registers.
 //
-// Everything here has internal linkage, because each ISA level compiles its own copy.
+// Everything here has internal linkage, because each ISA level compiles its own
+// copy.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +10,7 @@
 
 #include "common/device.hpp"
 
-#if defined(__AVX512F__) || defined(__AVX2__)
+#if defined(__SSE4_1__)
 #include <immintrin.h>
 #endif
 
@@ -44,7 +46,8 @@ struct Row {
   static POLYAD_INLINE Row load(const std::uint64_t* words) {
     Row row;
 #pragma GCC unroll 4
-    for (int i = 0; i < kLanes; ++i) std::memcpy(&row.lane[i], words + i * kLaneWords, sizeof(Lane));
+    for (int i = 0; i < kLanes; ++i)
+      std::memcpy(&row.lane[i], words + i * kLaneWords, sizeof(Lane));
     return row;
   }
   static POLYAD_INLINE Row zeros() {
@@ -84,18 +87,29 @@ struct Row {
     return row;
   }
   POLYAD_INLINE bool any() const {
-    std::uint64_t words[W];
-    store(words);
-    std::uint64_t all = 0;
-    for (int i = 0; i < W; ++i) all |= words[i];
-    return all != 0;
+    Lane all = lane[0];
+#pragma GCC unroll 4
+    for (int i = 1; i < kLanes; ++i) all |= lane[i];
+#if defined(__AVX512F__)
+    if constexpr (kLaneWords == 8) return _mm512_test_epi64_mask((__m512i)all, (__m512i)all) != 0;
+#endif
+#if defined(__AVX2__)
+    if constexpr (kLaneWords == 4) return !_mm256_testz_si256((__m256i)all, (__m256i)all);
+#endif
+#if defined(__SSE4_1__)
+    if constexpr (kLaneWords == 2) return !_mm_testz_si128((__m128i)all, (__m128i)all);
+#endif
+    std::uint64_t words[kLaneWords];
+    std::memcpy(words, &all, sizeof(all));
+    std::uint64_t bits = words[0];
+    for (int i = 1; i < kLaneWords; ++i) bits |= words[i];
+    return bits != 0;
   }
 };
 
 // Full adder on every bit: sum <- a ^ b ^ c, returns the carry maj(a, b, c).
 template <int W>
-POLYAD_INLINE Row<W> full_add(Row<W>& sum, const Row<W>& b,
-                                                      const Row<W>& c) {
+POLYAD_INLINE Row<W> full_add(Row<W>& sum, const Row<W>& b, const Row<W>& c) {
   Row<W> carry;
 #pragma GCC unroll 4
   for (int i = 0; i < Row<W>::kLanes; ++i) {
@@ -115,6 +129,22 @@ POLYAD_INLINE Row<W> full_add(Row<W>& sum, const Row<W>& b,
   return carry;
 }
 
+// The same for the complements of b and c, whose negation costs nothing on
+// AVX-512.
+template <int W>
+POLYAD_INLINE Row<W> full_add_complements(Row<W>& sum, const Row<W>& b, const Row<W>& c) {
+#if defined(__AVX512F__)
+  if constexpr (Row<W>::kLaneWords == 8) {
+    Row<W> carry;
+    const __m512i va = (__m512i)sum.lane[0], vb = (__m512i)b.lane[0], vc = (__m512i)c.lane[0];
+    carry.lane[0] = (typename Row<W>::Lane)_mm512_ternarylogic_epi64(va, vb, vc, 0x71);
+    sum.lane[0] = (typename Row<W>::Lane)_mm512_ternarylogic_epi64(va, vb, vc, 0x96);
+    return carry;
+  }
+#endif
+  return full_add(sum, ~b, ~c);
+}
+
 // Half adder on every bit: sum <- a ^ b, returns the carry a & b.
 template <int W>
 POLYAD_INLINE Row<W> half_add(Row<W>& sum, const Row<W>& b) {
@@ -124,8 +154,7 @@ POLYAD_INLINE Row<W> half_add(Row<W>& sum, const Row<W>& b) {
 }
 
 // accumulator[s] += value for every set bit s of `bits`; 64 accumulators.
-POLYAD_INLINE void add_where(float* accumulator, std::uint64_t bits,
-                                                     float value) {
+POLYAD_INLINE void add_where(float* accumulator, std::uint64_t bits, float value) {
 #if defined(__AVX512F__)
   const __m512 v = _mm512_set1_ps(value);
   for (int i = 0; i < 4; ++i) {
@@ -148,8 +177,7 @@ POLYAD_INLINE void add_where(float* accumulator, std::uint64_t bits,
 #endif
 }
 
-POLYAD_INLINE void add_where(double* accumulator, std::uint64_t bits,
-                                                     double value) {
+POLYAD_INLINE void add_where(double* accumulator, std::uint64_t bits, double value) {
 #if defined(__AVX512F__)
   const __m512d v = _mm512_set1_pd(value);
   for (int i = 0; i < 8; ++i) {
@@ -162,7 +190,8 @@ POLYAD_INLINE void add_where(double* accumulator, std::uint64_t bits,
 #endif
 }
 
-// The `count` bytes from `in` as bits: byte != 0. Sets `above` to non-zero if any byte exceeds 1.
+// The `count` bytes from `in` as bits: byte != 0. Sets `above` to non-zero if
+// any byte exceeds 1.
 POLYAD_INLINE std::uint64_t gather_bits(const std::uint8_t* in, int count, bool& above) {
 #if defined(__AVX512BW__)
   const __mmask64 inside = count == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
@@ -180,15 +209,66 @@ POLYAD_INLINE std::uint64_t gather_bits(const std::uint8_t* in, int count, bool&
 }
 
 // Transposes a 64 x 64 bit matrix in place: bit c of row r <-> bit r of row c.
-inline void transpose64(std::uint64_t (&m)[64]) {
-  std::uint64_t mask = 0x00000000FFFFFFFFull;
-  for (int j = 32; j != 0; j >>= 1, mask ^= mask << j) {
-    for (int k = 0; k < 64; k = ((k | j) + 1) & ~j) {
-      const std::uint64_t t = ((m[k] >> j) ^ m[k | j]) & mask;
-      m[k] ^= t << j;
-      m[k | j] ^= t;
+// At distance J = 32, 16,
+// .. 1 the upper columns of row r and the lower ones of row r + J change
+// places; rows are 8, 4 or 2 to a register, so that the last steps exchange
+// lanes.
+struct Transpose64 {
+  static constexpr int kLanes = kVectorWords;
+  using Lanes = typename Vector<kLanes>::type;
+
+  // The lower J columns of every 2 J.
+  static constexpr std::uint64_t lower(int j) { return ~std::uint64_t{0} / ((1ull << j) + 1); }
+
+  template <int J>
+  static POLYAD_INLINE void between(Lanes (&m)[64 / kLanes]) {
+    constexpr int kStep = J / kLanes;
+#pragma GCC unroll 32
+    for (int r = 0; r < 64 / kLanes; ++r) {
+      if ((r & kStep) != 0) continue;
+      const Lanes a = m[r], b = m[r + kStep];
+      m[r] = (a & lower(J)) | ((b & lower(J)) << J);
+      m[r + kStep] = (b & ~lower(J)) | ((a >> J) & lower(J));
     }
   }
+
+  template <int J>
+  static POLYAD_INLINE void inside(Lanes (&m)[64 / kLanes]) {
+    Lanes partner, keep, from_right, from_left;
+    for (int i = 0; i < kLanes; ++i) {
+      const bool first = (i & J) == 0;
+      partner[i] = static_cast<std::uint64_t>(i ^ J);
+      keep[i] = first ? lower(J) : ~lower(J);
+      from_right[i] = first ? ~lower(J) : 0;
+      from_left[i] = first ? 0 : lower(J);
+    }
+#pragma GCC unroll 32
+    for (int r = 0; r < 64 / kLanes; ++r) {
+      const Lanes other = __builtin_shuffle(m[r], partner);
+      m[r] = (m[r] & keep) | ((other << J) & from_right) | ((other >> J) & from_left);
+    }
+  }
+
+  template <int J>
+  static POLYAD_INLINE void step(Lanes (&m)[64 / kLanes]) {
+    if constexpr (J >= kLanes) {
+      between<J>(m);
+    } else {
+      inside<J>(m);
+    }
+  }
+};
+
+inline __attribute__((noinline)) void transpose64(std::uint64_t (&rows)[64]) {
+  Transpose64::Lanes m[64 / Transpose64::kLanes];
+  std::memcpy(m, rows, sizeof(m));
+  Transpose64::step<32>(m);
+  Transpose64::step<16>(m);
+  Transpose64::step<8>(m);
+  Transpose64::step<4>(m);
+  Transpose64::step<2>(m);
+  Transpose64::step<1>(m);
+  std::memcpy(rows, m, sizeof(m));
 }
 
 // Writes the lowest `count` bits as bytes 0 and 1.

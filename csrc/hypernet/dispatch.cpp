@@ -11,18 +11,13 @@ namespace v4 = v2;
 
 namespace {
 
-const PlanesTable& planes() {
-  return select(v2::planes_table, v3::planes_table, v4::planes_table);
-}
-const MatchTable& matching() {
-  return select(v2::match_table, v3::match_table, v4::match_table);
-}
+const PlanesTable& planes() { return select(v2::planes_table, v3::planes_table, v4::planes_table); }
+const MatchTable& matching() { return select(v2::match_table, v3::match_table, v4::match_table); }
+const VotesTable& voting() { return select(v2::votes_table, v3::votes_table, v4::votes_table); }
 const EnergyTable& energies() {
   return select(v2::energy_table, v3::energy_table, v4::energy_table);
 }
-const GibbsTable& sampling() {
-  return select(v2::gibbs_table, v3::gibbs_table, v4::gibbs_table);
-}
+const GibbsTable& sampling() { return select(v2::gibbs_table, v3::gibbs_table, v4::gibbs_table); }
 
 }  // namespace
 
@@ -30,9 +25,9 @@ void pack(const PackArgs& args) { planes().pack(args); }
 void unpack(const UnpackArgs& args) { planes().unpack(args); }
 
 void match(const MatchArgs& args) { matching().match(args); }
-void votes(const VotesArgs<std::int64_t>& args) { matching().votes_int(args); }
-void votes(const VotesArgs<float>& args) { matching().votes_float(args); }
-void votes(const VotesArgs<double>& args) { matching().votes_double(args); }
+void votes(const VotesArgs<std::int64_t>& args) { voting().votes_int(args); }
+void votes(const VotesArgs<float>& args) { voting().votes_float(args); }
+void votes(const VotesArgs<double>& args) { voting().votes_double(args); }
 void match_counts(const MatchCountsArgs& args) { matching().match_counts(args); }
 void feedback(const FeedbackArgs& args) { matching().feedback(args); }
 

@@ -119,10 +119,10 @@ void energy(const EnergyArgs<T>& args) {
 // What the backward pass of one tile needs besides the edge.
 template <class T>
 struct BackwardTile {
-  const T* x;       // [I, S]
-  T* grad_x;        // [I, S] or null
-  const T* grad;    // [S] minus dL/dE, zeros past the last sample
-  T* products;      // [longest, S]
+  const T* x;     // [I, S]
+  T* grad_x;      // [I, S] or null
+  const T* grad;  // [S] minus dL/dE, zeros past the last sample
+  T* products;    // [longest, S]
 };
 
 // Edges of K literals, products in registers. Returns sum_s grad[s] phi[s].

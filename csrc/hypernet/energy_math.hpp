@@ -1,5 +1,5 @@
-// The formula of one edge's product and its leave-one-out products, on a value type `V` (a scalar on
-// CUDA, a vector of samples on the CPU).
+// The formula of one edge's product and its leave-one-out products, on a value type `V` (a scalar
+// on CUDA, a vector of samples on the CPU).
 #pragma once
 
 #include "common/device.hpp"

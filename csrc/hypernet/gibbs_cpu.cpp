@@ -1,7 +1,6 @@
-#include "hypernet/gibbs_math.hpp"
-
 #include "common/bits.hpp"
 #include "common/parallel.hpp"
+#include "hypernet/gibbs_math.hpp"
 #include "hypernet/tables.hpp"
 
 namespace polyad::hypernet::POLYAD_ISA {

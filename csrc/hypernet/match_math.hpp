@@ -1,8 +1,9 @@
-// The formula of matching, on `Bits`: a word or row that holds one bit per sample. The CPU loop uses
-// rows of vector registers, the CUDA kernel 32-bit words. `plane(j)` gives the bits of variable j.
+// The formula of matching, on `Bits`: a word or row that holds one bit per
+// sample. The CPU loop uses rows of vector registers, the CUDA kernel 32-bit
+// words. `plane(j)` gives the bits of variable j.
 //
-// A full adder `full_add(sum, b, c)` (sum <- sum ^ b ^ c, returns the carry) and a half adder
-// `half_add(sum, b)` come with the Bits type.
+// A full adder `full_add(sum, b, c)` (sum <- sum ^ b ^ c, returns the carry)
+// and a half adder `half_add(sum, b)` come with the Bits type.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@
 namespace polyad::hypernet {
 namespace {
 
-// All literals agree: the AND of the positive planes without the OR of the negative ones.
+// All literals agree: the AND of the positive planes without the OR of the
+// negative ones.
 template <class Bits, class Plane>
 POLYAD_INLINE Bits match_exact(const Plane& plane, const Literals& edge, const Bits& zeros) {
   Bits all = ~zeros;
@@ -23,8 +25,9 @@ POLYAD_INLINE Bits match_exact(const Plane& plane, const Literals& edge, const B
   return all & ~any;
 }
 
-// The same for K edges of one shape (positives, count) whose literals lie side by side: the loop over
-// the literals serves them all, which hides its overhead.
+// The same for K edges of one shape (positives, count) whose literals lie side
+// by side: the loop over the literals serves them all, which hides its
+// overhead.
 template <int K, class Bits, class Plane>
 POLYAD_INLINE void match_exact_together(const Plane& plane, const Literals& first,
                                         const Bits& zeros, Bits (&out)[K]) {
@@ -33,13 +36,15 @@ POLYAD_INLINE void match_exact_together(const Plane& plane, const Literals& firs
     out[e] = ~zeros;
     any[e] = zeros;
   }
-  const std::int32_t* variable[K];
-  for (int e = 0; e < K; ++e) variable[e] = first.variable + e * first.count;
-  for (int i = 0; i < first.positives; ++i) {
-    for (int e = 0; e < K; ++e) out[e] = out[e] & plane(variable[e][i]);
+  const std::int64_t stride = first.count;
+  const std::int32_t* variable = first.variable;
+  const std::int32_t* const split = variable + first.positives;
+  const std::int32_t* const end = variable + first.count;
+  for (; variable != split; ++variable) {
+    for (int e = 0; e < K; ++e) out[e] = out[e] & plane(variable[e * stride]);
   }
-  for (int i = first.positives; i < first.count; ++i) {
-    for (int e = 0; e < K; ++e) any[e] = any[e] | plane(variable[e][i]);
+  for (; variable != end; ++variable) {
+    for (int e = 0; e < K; ++e) any[e] = any[e] | plane(variable[e * stride]);
   }
   for (int e = 0; e < K; ++e) out[e] = out[e] & ~any[e];
 }
@@ -51,103 +56,150 @@ POLYAD_INLINE int counter_levels(int t) {
   return levels;
 }
 
-// Bit-sliced counter: level l is bit l of every sample's count. It starts at 2^levels - 1 - t, so
-// that it overflows exactly in the samples with more than t mismatches.
+// full_add of the complements; an overload may save the negations.
 template <class Bits>
+POLYAD_INLINE Bits full_add_complements(Bits& sum, const Bits& b, const Bits& c) {
+  return full_add(sum, ~b, ~c);
+}
+
+// Bit-sliced counter: level l is bit l of every sample's count. It starts at
+// 2^levels - 1 - t, so that it overflows exactly in the samples with more than
+// t mismatches. A caller that knows the number of levels gives it as `Levels`;
+// 0 leaves it to run time.
+template <class Bits, int Levels = 0>
 struct MismatchCounter {
-  Bits ones, twos, fours;  // levels 0, 1, 2 apart, to stay in registers
-  Bits high[28];           // levels 3 ..
+  Bits ones, twos, fours;                    // levels 0, 1, 2 apart, to stay in registers
+  Bits high[Levels == 0 ? 28 : Levels + 1];  // levels 3 ..
   Bits over;
-  int levels;
+  int runtime_levels;
+
+  POLYAD_INLINE int levels() const { return Levels == 0 ? runtime_levels : Levels; }
 
   POLYAD_INLINE void start(int t, const Bits& zeros) {
-    levels = counter_levels(t);
-    const unsigned first = (1u << levels) - 1u - static_cast<unsigned>(t);
+    runtime_levels = counter_levels(t);
+    const unsigned first = (1u << levels()) - 1u - static_cast<unsigned>(t);
     ones = (first & 1u) ? ~zeros : zeros;
     twos = (first & 2u) ? ~zeros : zeros;
     fours = (first & 4u) ? ~zeros : zeros;
-    for (int l = 3; l < levels; ++l) high[l - 3] = (first >> l & 1u) ? ~zeros : zeros;
+    for (int l = 3; l < levels(); ++l) high[l - 3] = (first >> l & 1u) ? ~zeros : zeros;
     over = zeros;
   }
 
-  POLYAD_INLINE void carry_into_high(Bits carry) {
-    for (int l = 3; l < levels; ++l) carry = half_add(high[l - 3], carry);
+  // count += 8, 4 or 2 for every set bit
+  POLYAD_INLINE void add_eight(Bits carry) {
+    for (int l = 3; l < levels(); ++l) carry = half_add(high[l - 3], carry);
     over = over | carry;
   }
-
-  POLYAD_INLINE void carry_into_twos(const Bits& c) {
-    if (levels == 1) {
+  POLYAD_INLINE void add_four(const Bits& c) {
+    if (levels() <= 2) {
       over = over | c;
-      return;
+    } else {
+      add_eight(half_add(fours, c));
     }
-    const Bits d = half_add(twos, c);
-    if (levels == 2) {
-      over = over | d;
-      return;
+  }
+  POLYAD_INLINE void add_two(const Bits& c) {
+    if (levels() == 1) {
+      over = over | c;
+    } else {
+      add_four(half_add(twos, c));
     }
-    carry_into_high(half_add(fours, d));
+  }
+  POLYAD_INLINE void add_two(const Bits& c0, const Bits& c1) {
+    if (levels() == 1) {
+      over = over | c0 | c1;
+    } else {
+      add_four(full_add(twos, c0, c1));
+    }
   }
 
-  POLYAD_INLINE void add(const Bits& a) { carry_into_twos(half_add(ones, a)); }
+  POLYAD_INLINE void add(const Bits& a) { add_two(half_add(ones, a)); }
 
-  POLYAD_INLINE void add(const Bits& a, const Bits& b) { carry_into_twos(full_add(ones, a, b)); }
-
+  // Literals that ask for 1 differ where their plane is 0: `Complement` counts
+  // the zeros of a.
+  template <bool Complement>
+  POLYAD_INLINE Bits add_ones(const Bits& a, const Bits& b) {
+    return Complement ? full_add_complements(ones, a, b) : full_add(ones, a, b);
+  }
+  template <bool Complement>
+  POLYAD_INLINE void add(const Bits (&a)[2]) {
+    add_two(add_ones<Complement>(a[0], a[1]));
+  }
+  template <bool Complement>
+  POLYAD_INLINE void add(const Bits (&a)[4]) {
+    const Bits c0 = add_ones<Complement>(a[0], a[1]);
+    const Bits c1 = add_ones<Complement>(a[2], a[3]);
+    add_two(c0, c1);
+  }
+  template <bool Complement>
   POLYAD_INLINE void add(const Bits (&a)[8]) {
-    const Bits c0 = full_add(ones, a[0], a[1]);
-    const Bits c1 = full_add(ones, a[2], a[3]);
-    const Bits c2 = full_add(ones, a[4], a[5]);
-    const Bits c3 = full_add(ones, a[6], a[7]);
-    if (levels == 1) {
+    const Bits c0 = add_ones<Complement>(a[0], a[1]);
+    const Bits c1 = add_ones<Complement>(a[2], a[3]);
+    const Bits c2 = add_ones<Complement>(a[4], a[5]);
+    const Bits c3 = add_ones<Complement>(a[6], a[7]);
+    if (levels() == 1) {
       over = over | c0 | c1 | c2 | c3;
       return;
     }
     const Bits d0 = full_add(twos, c0, c1);
     const Bits d1 = full_add(twos, c2, c3);
-    if (levels == 2) {
+    if (levels() == 2) {
       over = over | d0 | d1;
       return;
     }
-    carry_into_high(full_add(fours, d0, d1));
+    add_eight(full_add(fours, d0, d1));
   }
 };
 
-// At most t literals disagree.
-template <class Bits, class Plane>
+// Adds the planes of N literals to the counter.
+template <int N, bool Complement, class Counter, class Bits, class Plane>
+POLYAD_INLINE void count_literals(const Plane& plane, const std::int32_t* variable,
+                                  Counter& mismatches) {
+  Bits a[N];
+  for (int j = 0; j < N; ++j) a[j] = plane(variable[j]);
+  mismatches.template add<Complement>(a);
+}
+
+// The same for literals of one sign, all but the last of an odd number. Returns
+// the number added.
+template <bool Complement, class Counter, class Bits, class Plane>
+POLYAD_INLINE int count_sign(const Plane& plane, const std::int32_t* variable, int count,
+                             Counter& mismatches) {
+  int i = 0;
+  for (; i + 8 <= count; i += 8) {
+    count_literals<8, Complement, Counter, Bits>(plane, variable + i, mismatches);
+  }
+  if (i + 4 <= count) {
+    count_literals<4, Complement, Counter, Bits>(plane, variable + i, mismatches);
+    i += 4;
+  }
+  if (i + 2 <= count) {
+    count_literals<2, Complement, Counter, Bits>(plane, variable + i, mismatches);
+    i += 2;
+  }
+  return i;
+}
+
+// At most t literals disagree; Levels is 0 or counter_levels(t).
+template <int Levels = 0, class Bits, class Plane>
 POLYAD_INLINE Bits match_tolerant(const Plane& plane, const Literals& edge, int t,
                                   const Bits& zeros) {
   if (t >= edge.count) return ~zeros;
-  MismatchCounter<Bits> mismatches;
+  using Counter = MismatchCounter<Bits, Levels>;
+  Counter mismatches;
   mismatches.start(t, zeros);
-  int i = 0;
-  for (; i + 8 <= edge.positives; i += 8) {
-    Bits a[8];
-    for (int j = 0; j < 8; ++j) a[j] = ~plane(edge.variable[i + j]);
-    mismatches.add(a);
+  const std::int32_t* negative = edge.variable + edge.positives;
+  const int negatives = edge.count - edge.positives;
+  const int p = count_sign<true, Counter, Bits>(plane, edge.variable, edge.positives, mismatches);
+  const int n = count_sign<false, Counter, Bits>(plane, negative, negatives, mismatches);
+  const bool odd_positive = p < edge.positives, odd_negative = n < negatives;
+  if (odd_positive && odd_negative) {
+    const Bits last[2] = {~plane(edge.variable[p]), plane(negative[n])};
+    mismatches.template add<false>(last);
+  } else if (odd_positive) {
+    mismatches.add(~plane(edge.variable[p]));
+  } else if (odd_negative) {
+    mismatches.add(plane(negative[n]));
   }
-  if (i < edge.positives && i + 8 <= edge.count) {  // one group that holds both kinds
-    Bits a[8];
-    for (int j = 0; j < 8; ++j) {
-      const Bits p = plane(edge.variable[i + j]);
-      a[j] = i + j < edge.positives ? ~p : p;
-    }
-    mismatches.add(a);
-    i += 8;
-  }
-  if (i >= edge.positives) {
-    for (; i + 8 <= edge.count; i += 8) {
-      Bits a[8];
-      for (int j = 0; j < 8; ++j) a[j] = plane(edge.variable[i + j]);
-      mismatches.add(a);
-    }
-  }
-  for (; i + 2 <= edge.positives; i += 2) {
-    mismatches.add(~plane(edge.variable[i]), ~plane(edge.variable[i + 1]));
-  }
-  for (; i < edge.positives; ++i) mismatches.add(~plane(edge.variable[i]));
-  for (; i + 2 <= edge.count; i += 2) {
-    mismatches.add(plane(edge.variable[i]), plane(edge.variable[i + 1]));
-  }
-  for (; i < edge.count; ++i) mismatches.add(plane(edge.variable[i]));
   return ~mismatches.over;
 }
 

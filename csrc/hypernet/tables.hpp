@@ -15,11 +15,14 @@ struct PlanesTable {
 
 struct MatchTable {
   void (*match)(const MatchArgs&);
+  void (*match_counts)(const MatchCountsArgs&);
+  void (*feedback)(const FeedbackArgs&);
+};
+
+struct VotesTable {
   void (*votes_int)(const VotesArgs<std::int64_t>&);
   void (*votes_float)(const VotesArgs<float>&);
   void (*votes_double)(const VotesArgs<double>&);
-  void (*match_counts)(const MatchCountsArgs&);
-  void (*feedback)(const FeedbackArgs&);
 };
 
 struct EnergyTable {
@@ -37,6 +40,7 @@ struct GibbsTable {
 namespace v2 {
 extern const PlanesTable planes_table;
 extern const MatchTable match_table;
+extern const VotesTable votes_table;
 extern const EnergyTable energy_table;
 extern const GibbsTable gibbs_table;
 }  // namespace v2
@@ -45,6 +49,7 @@ extern const GibbsTable gibbs_table;
 namespace v3 {
 extern const PlanesTable planes_table;
 extern const MatchTable match_table;
+extern const VotesTable votes_table;
 extern const EnergyTable energy_table;
 extern const GibbsTable gibbs_table;
 }  // namespace v3
@@ -52,6 +57,7 @@ extern const GibbsTable gibbs_table;
 namespace v4 {
 extern const PlanesTable planes_table;
 extern const MatchTable match_table;
+extern const VotesTable votes_table;
 extern const EnergyTable energy_table;
 extern const GibbsTable gibbs_table;
 }  // namespace v4

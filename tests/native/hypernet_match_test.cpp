@@ -19,7 +19,8 @@ bool matches(const Batch& batch, const EdgeList& edges, std::int64_t n, std::int
   return mismatches <= t;
 }
 
-// One problem with everything a caller passes, and the answer by the definition.
+// One problem with everything a caller passes, and the answer by the
+// definition.
 struct Problem {
   Batch batch;
   EdgeList edges;
@@ -67,7 +68,7 @@ struct Problem {
 };
 
 template <class Weight>
-std::vector<Weight> run_votes(const hypernet::MatchTable& table, const Problem& problem,
+std::vector<Weight> run_votes(const hypernet::VotesTable& table, const Problem& problem,
                               const Plan& plan, hypernet::Tolerance tolerance,
                               const std::vector<Weight>& weights) {
   const auto offsets = problem.class_offsets();
@@ -95,8 +96,9 @@ std::vector<Weight> run_votes(const hypernet::MatchTable& table, const Problem& 
   return out;
 }
 
-void expect_all_ops(const hypernet::MatchTable& table, const Problem& problem, const Plan& plan,
-                    hypernet::Tolerance tolerance, Generator& random) {
+void expect_all_ops(const hypernet::MatchTable& table, const hypernet::VotesTable& voting,
+                    const Problem& problem, const Plan& plan, hypernet::Tolerance tolerance,
+                    Generator& random) {
   const std::int64_t N = problem.samples(), E = problem.count(), C = problem.classes;
   const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
 
@@ -138,7 +140,7 @@ void expect_all_ops(const hypernet::MatchTable& table, const Problem& problem, c
         if (problem.at(n, e)) votes[size(n * C + problem.labels[size(e)])] += weights[size(e)];
       }
     }
-    ASSERT_EQ(run_votes(table, problem, plan, tolerance, weights), votes)
+    ASSERT_EQ(run_votes(voting, problem, plan, tolerance, weights), votes)
         << "weights " << low << " .. " << high;
   }
 
@@ -155,8 +157,8 @@ void expect_all_ops(const hypernet::MatchTable& table, const Problem& problem, c
       if (problem.at(n, e)) votes[size(n * C + problem.labels[size(e)])] += weights[size(e)];
     }
   }
-  const auto as_double = run_votes(table, problem, plan, tolerance, weights);
-  const auto as_float = run_votes(table, problem, plan, tolerance, single);
+  const auto as_double = run_votes(voting, problem, plan, tolerance, weights);
+  const auto as_float = run_votes(voting, problem, plan, tolerance, single);
   for (std::int64_t i = 0; i < N * C; ++i) {
     const double bound = 256 * scale[size(i % C)];
     ASSERT_LE(std::abs(as_double[size(i)] - votes[size(i)]), bound * 0x1p-52);
@@ -170,7 +172,8 @@ TEST_P(Match, ExactMatchesTheDefinition) {
     for (std::int64_t i : {1, 5, 64, 65}) {
       SCOPED_TRACE("N=" + std::to_string(n) + " I=" + std::to_string(i));
       const Problem problem(random, n, i, 150, 6, 3, 0);
-      expect_all_ops(matching(), problem, problem.plan_by_class(random), {nullptr, 0}, random);
+      expect_all_ops(matching(), voting(), problem, problem.plan_by_class(random), {nullptr, 0},
+                     random);
     }
   }
 }
@@ -178,7 +181,8 @@ TEST_P(Match, ExactMatchesTheDefinition) {
 TEST_P(Match, LongExactEdges) {
   Generator random(12);
   Problem problem(random, 600, 128, 200, 70, 2, 0);
-  // Random samples never match long edges: make every third sample agree with some edge.
+  // Random samples never match long edges: make every third sample agree with
+  // some edge.
   for (std::int64_t n = 0; n < 600; n += 3) {
     const auto e = static_cast<std::size_t>(below(random, 200));
     for (std::size_t l = 0; l < problem.edges.variables[e].size(); ++l) {
@@ -196,7 +200,8 @@ TEST_P(Match, LongExactEdges) {
     }
   }
   EXPECT_GT(total, 100);
-  expect_all_ops(matching(), problem, problem.plan_by_class(random), {nullptr, 0}, random);
+  expect_all_ops(matching(), voting(), problem, problem.plan_by_class(random), {nullptr, 0},
+                 random);
 }
 
 TEST_P(Match, EdgeCounts) {
@@ -205,12 +210,14 @@ TEST_P(Match, EdgeCounts) {
     for (int t : {0, 1}) {
       SCOPED_TRACE("E=" + std::to_string(e) + " t=" + std::to_string(t));
       const Problem problem(random, 130, 20, e, 4, 3, t);
-      expect_all_ops(matching(), problem, problem.plan_by_class(random), {nullptr, t}, random);
+      expect_all_ops(matching(), voting(), problem, problem.plan_by_class(random), {nullptr, t},
+                     random);
     }
   }
 }
 
-// All edges of one shape, as a k-uniform hypernet has them: many more than a block, one class.
+// All edges of one shape, as a k-uniform hypernet has them: many more than a
+// block, one class.
 TEST_P(Match, UniformEdges) {
   Generator random(14);
   for (int k : {0, 1, 2, 3, 10}) {
@@ -227,7 +234,8 @@ TEST_P(Match, UniformEdges) {
           problem.matched.push_back(matches(problem.batch, problem.edges, n, e, 0));
         }
       }
-      expect_all_ops(matching(), problem, problem.plan_by_class(random), {nullptr, 0}, random);
+      expect_all_ops(matching(), voting(), problem, problem.plan_by_class(random), {nullptr, 0},
+                     random);
     }
   }
 }
@@ -238,7 +246,8 @@ TEST_P(Match, OneToleranceForAll) {
     for (int t : {1, 2, 3, 4, 7, 8, 16, 31, 32, 70}) {
       SCOPED_TRACE("N=" + std::to_string(n) + " t=" + std::to_string(t));
       const Problem problem(random, n, 90, 100, 70, 3, t);
-      expect_all_ops(matching(), problem, problem.plan_by_class(random), {nullptr, t}, random);
+      expect_all_ops(matching(), voting(), problem, problem.plan_by_class(random), {nullptr, t},
+                     random);
     }
   }
 }
@@ -248,7 +257,7 @@ TEST_P(Match, ToleranceOfEachEdge) {
   for (std::int64_t n : {1, 64, 127, 256, 511, 1025}) {
     SCOPED_TRACE("N=" + std::to_string(n));
     const Problem problem(random, n, 130, 200, 70, 4);
-    expect_all_ops(matching(), problem, problem.plan_by_class(random),
+    expect_all_ops(matching(), voting(), problem, problem.plan_by_class(random),
                    {problem.tolerances.data(), -1}, random);
   }
 }
@@ -266,15 +275,16 @@ TEST_P(Match, VeryLongEdges) {
           problem.batch, problem.edges, n, e, problem.tolerances[static_cast<std::size_t>(e)]);
     }
   }
-  expect_all_ops(matching(), problem, problem.plan_by_class(random), {problem.tolerances.data(), 0},
-                 random);
+  expect_all_ops(matching(), voting(), problem, problem.plan_by_class(random),
+                 {problem.tolerances.data(), 0}, random);
 }
 
 TEST_P(Match, EmptyClassesVoteZero) {
   Generator random(18);
   Problem problem(random, 100, 10, 40, 3, 9, 0);
   for (auto& label : problem.labels) label = label % 3 + 3;  // classes 0..2 and 6..8 stay empty
-  expect_all_ops(matching(), problem, problem.plan_by_class(random), {nullptr, 0}, random);
+  expect_all_ops(matching(), voting(), problem, problem.plan_by_class(random), {nullptr, 0},
+                 random);
 }
 
 TEST_P(Match, TwoThreadsGiveTheSameBits) {
@@ -287,12 +297,12 @@ TEST_P(Match, TwoThreadsGiveTheSameBits) {
   std::vector<double> weights(700);
   for (auto& w : single) w = static_cast<float>(draw(random));
   for (auto& w : weights) w = draw(random);
-  const auto float_votes = run_votes(matching(), problem, plan, tolerance, single);
-  const auto double_votes = run_votes(matching(), problem, plan, tolerance, weights);
+  const auto float_votes = run_votes(voting(), problem, plan, tolerance, single);
+  const auto double_votes = run_votes(voting(), problem, plan, tolerance, weights);
   set_num_threads(2);
-  expect_all_ops(matching(), problem, plan, tolerance, random);
-  EXPECT_EQ(run_votes(matching(), problem, plan, tolerance, single), float_votes);
-  EXPECT_EQ(run_votes(matching(), problem, plan, tolerance, weights), double_votes);
+  expect_all_ops(matching(), voting(), problem, plan, tolerance, random);
+  EXPECT_EQ(run_votes(voting(), problem, plan, tolerance, single), float_votes);
+  EXPECT_EQ(run_votes(voting(), problem, plan, tolerance, weights), double_votes);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The ISA levels as test parameters: one body runs against the function tables of every level, and
-// is skipped at those that this processor lacks.
+// The ISA levels as test parameters: one body runs against the function tables
+// of every level, and is skipped at those that this processor lacks.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -40,6 +40,9 @@ class AtLevel : public ::testing::TestWithParam<Isa> {
   }
   const hypernet::MatchTable& matching() const {
     return pick(hypernet::v2::match_table, h3::match_table, h4::match_table);
+  }
+  const hypernet::VotesTable& voting() const {
+    return pick(hypernet::v2::votes_table, h3::votes_table, h4::votes_table);
   }
   const hypernet::EnergyTable& energies() const {
     return pick(hypernet::v2::energy_table, h3::energy_table, h4::energy_table);
