@@ -4,7 +4,7 @@
     RUN/metrics.json    flat names, numbers, units in the names
     RUN/history.json    columns of numbers, one entry per epoch
     RUN/model.*         the checkpoint, and in the end the trained model
-    RUN/*.png           pictures
+    RUN/pictures/*.png  pictures
     RUN/report.html     one page that needs no other file
 
 Every file appears whole or not at all, and states its ``format_version``; the pictures and the page
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMAT_VERSION = 1
+PICTURE_DPI = 160
 
 _OWN_FILES = re.compile(
-    r"(settings|metrics(-[\w.-]+)?|history)\.json|model\.\w+|[\w-]+\.png|report\.html|\..*\.part"
+    r"(settings|metrics(-[\w.-]+)?|history)\.json|model\.\w+|report\.html|\..*\.part"
 )
 _METRIC_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -165,18 +166,26 @@ class Run:
         self._write_json(file, values)
         return self.file(file)
 
+    def picture(self, name: str) -> Path:
+        """Return the path of the picture of that name, whether or not it is there."""
+        return self.path / "pictures" / f"{name}.png"
+
     def save_picture(self, name: str, figure: Figure) -> Path:
-        """Save ``figure`` as NAME.png and return its path."""
-        path = self.file(f"{name}.png")
+        """Save ``figure`` among the pictures and return its path."""
+        path = self.picture(name)
+        path.parent.mkdir(exist_ok=True)
         with written_whole(path) as temporary:
-            figure.savefig(temporary, format="png")
+            figure.savefig(temporary, format="png", dpi=PICTURE_DPI)
         return path
 
     def clear(self) -> None:
         """Remove the files of a run from the folder, and nothing else."""
-        for path in self.path.iterdir():
-            if path.is_file() and _OWN_FILES.fullmatch(path.name):
+        pictures = self.path / "pictures"
+        for path in [*self.path.iterdir(), *pictures.glob("*.png"), *pictures.glob(".*.part")]:
+            if path.is_file() and (path.parent == pictures or _OWN_FILES.fullmatch(path.name)):
                 path.unlink()
+        if pictures.is_dir() and not any(pictures.iterdir()):
+            pictures.rmdir()
 
     def discard(self) -> None:
         """Remove the run's files, and its folder if that leaves it empty."""

@@ -1,0 +1,1 @@
+"""Figures in one look, and the self-contained HTML page of a run."""

@@ -1,0 +1,159 @@
+"""The HTML page of a hypernet's run, made from the other files of the run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from polyad.report.page import Page
+from polyad.run import Run
+
+NOT_COMPARABLE = (
+    "These figures use fixed thirds of scikit-learn's digits: two thirds to learn from, one third "
+    "held out. Those pictures are, row for row, the test file of the optdigits data, so nothing "
+    "here can be compared with optdigits results."
+)
+
+_SEEN = re.compile(r"accuracy_test_after_(\d+)_examples_percent")
+
+
+class _Picture(NamedTuple):
+    name: str
+    title: str
+    alternative: str
+    caption: str
+
+
+_RECALLED = (
+    "Each column is a held-out picture that the hypernet never saw. Dark pixels were shown, pale "
+    "ones hidden; blue pixels were recalled, and a dot marks those that are wrong."
+)
+
+_PICTURES = (
+    _Picture(
+        "stream",
+        "One example at a time",
+        "Accuracy on held-out pictures against the number of examples seen",
+        "Every example is seen once, alone, and then forgotten: hyperedges are drawn from it. The "
+        "points are the share of held-out pictures classified rightly so far; the dashed line is "
+        "what the passes that learn from errors add.",
+    ),
+    _Picture(
+        "recall",
+        "Recalled from a part",
+        "Test pictures, what was shown of them, and what the hypernet recalled",
+        _RECALLED,
+    ),
+    _Picture(
+        "recall-lower",
+        "Recalled from the upper half",
+        "Test pictures, their upper halves, and what the hypernet recalled below",
+        "The same hypernet with the lower half hidden, which is harder: no neighbour of a hidden "
+        "pixel is left.",
+    ),
+    _Picture(
+        "edges",
+        "The strongest hyperedges",
+        "Hyperedges of each class drawn over the mean picture of the class",
+        "A hyperedge matches a picture where the blue pixels are on and the vermilion ones off; a "
+        "few may differ (its tolerance). Under each stands its weight; behind it, pale, the mean "
+        "picture of its class.",
+    ),
+    _Picture(
+        "decision",
+        "One decision, explained",
+        "A picture, the hyperedges that matched it, and the votes of every class",
+        "Left, the picture; in the middle, the matching hyperedges of the winning class with the "
+        "largest weights; right, the votes: the weights of all that match, summed by class.",
+    ),
+    _Picture(
+        "learning",
+        "While it learned",
+        "Accuracy over the passes",
+        "The share of training examples classified rightly after every pass; pass 0 is the one "
+        "that draws the hyperedges.",
+    ),
+    _Picture(
+        "confusion",
+        "What was taken for what",
+        "Confusion matrix",
+        "Test examples: a row per true class, a column per answer. The diagonal is right.",
+    ),
+)
+
+
+def write_page(run: Run) -> None:
+    """Write report.html: figures, pictures as far as there are any, settings."""
+    metrics, source = run.metrics(), run.settings["data"]["source"]
+    page = Page(
+        f"A hypernet on {source.rstrip('/').rpartition('/')[2]}",
+        "A hypernet is a set of weighted hyperedges: each says which of a few pixels or features "
+        "must be on and which off, and votes for a class where they are. Drawn from examples and "
+        "reweighted by its errors, it classifies, explains its answers, recalls what is hidden.",
+    )
+    if source == "digits":
+        page.note(NOT_COMPARABLE)
+    page.tiles(_tiles(metrics))
+    for picture in _PICTURES:
+        path = run.picture(picture.name)
+        if not path.is_file():
+            continue
+        page.heading(picture.title)
+        key = picture.name.replace("-", "_")
+        if f"{key}_right_percent" in metrics:
+            page.text(recall_sentence(metrics, key))
+        page.picture(path, picture.alternative, picture.caption)
+        if picture.name == "stream":
+            page.table(
+                ["examples seen", "held-out right"],
+                [(f"{n:,}", f"{value:.1f} %") for n, value in accuracy_by_seen(metrics)],
+            )
+    page.heading("Go on")
+    page.text("The folder of this page is a run; these commands read it.")
+    page.command(f"polyad evaluate {run.path}\npolyad recall {run.path} --hide 0.7")
+    page.folded(
+        "Every figure (metrics.json)",
+        [(name, f"{value:,.6g}") for name, value in metrics.items()],
+    )
+    page.folded(
+        "Settings (settings.json)",
+        [
+            (name, str(value))
+            for group in ("data", "parameters")
+            for name, value in run.settings[group].items()
+        ]
+        + [("encoder", run.settings["encoder"])],
+    )
+    page.save(run.file("report.html"))
+
+
+def accuracy_by_seen(metrics: Mapping[str, float]) -> list[tuple[int, float]]:
+    """Return (examples seen, held-out right in %) of a run that streamed its examples."""
+    found = ((_SEEN.fullmatch(name), value) for name, value in metrics.items())
+    return sorted((int(match[1]), value) for match, value in found if match)
+
+
+def recall_sentence(metrics: Mapping[str, float], name: str) -> str:
+    """Return one sentence with the figures of a recall, beside per-pixel majority."""
+    return (
+        f"{metrics[f'{name}_hidden_percent']:.0f} % of {metrics[f'{name}_samples']:.0f} held-out "
+        f"examples was hidden, and {metrics[f'{name}_right_percent']:.1f} % of that was recalled "
+        "rightly. The more frequent value of each feature, always, would be right in "
+        f"{metrics[f'{name}_majority_right_percent']:.1f} %."
+    )
+
+
+def _tiles(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+    tiles = []
+    for name, form, text in (
+        ("accuracy_test_percent", "{:.1f} %", "of held-out examples classified rightly"),
+        ("recall_right_percent", "{:.1f} %", "of the hidden features recalled rightly"),
+        ("samples_train", "{:,.0f}", "examples to learn from"),
+        ("samples_test", "{:,.0f}", "examples held out"),
+        ("edges", "{:,.0f}", "hyperedges"),
+        ("seconds_train", "{:,.1f} s", "of training"),
+    ):
+        if name in metrics:
+            tiles.append((form.format(metrics[name]), text))
+    return tiles
