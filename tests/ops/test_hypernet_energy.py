@@ -143,9 +143,9 @@ def test_only_the_wanted_gradient_is_computed(rng):
     assert x.grad.shape == x.shape
     backward = torch.ops.polyad.hypernet_energy_backward.default
     plan = edges.plan()
-    literals = (plan.literals, plan.offsets, plan.positives, plan.order)
+    literals = (plan.literals, plan.offsets, plan.positives, plan.order, None, None, 4)
     grad_x, grad_weights = backward(
-        x.detach(), *literals, weights, torch.ones(20, dtype=torch.float64), 4, False, True
+        x.detach(), *literals, weights, torch.ones(20, dtype=torch.float64), False, True
     )
     assert grad_x.shape == (0,)
     assert grad_weights.shape == (9,)
@@ -167,15 +167,15 @@ def test_non_contiguous_inputs(rng):
 def test_opcheck(rng, case):
     x = torch.from_numpy(random_x(rng, 33, 12, "real")).requires_grad_()
     plan = edges_for(rng, "real", 20, 12, 5).to("cpu").plan()
-    literals = (plan.literals, plan.offsets, plan.positives, plan.order)
+    literals = (plan.literals, plan.offsets, plan.positives, plan.order, None, None, 5)
     weights = torch.from_numpy(rng.standard_normal(20)).requires_grad_()
     grad = torch.ones(33, dtype=torch.float64)
     op, arguments = [
-        (torch.ops.polyad.hypernet_energy, (x, *literals, weights, 5)),
-        (torch.ops.polyad.hypernet_moments, (x, *literals, 5)),
+        (torch.ops.polyad.hypernet_energy, (x, *literals, weights)),
+        (torch.ops.polyad.hypernet_moments, (x, *literals)),
         (
             torch.ops.polyad.hypernet_energy_backward,
-            (x.detach(), *literals, weights.detach(), grad, 5, True, True),
+            (x.detach(), *literals, weights.detach(), grad, True, True),
         ),
     ][case]
     torch.library.opcheck(op.default, arguments)

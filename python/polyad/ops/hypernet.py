@@ -119,7 +119,10 @@ def _votes(*arguments: Any) -> Array:
     edges, classes, dtype = len(batch.order), len(class_offsets) - 1, arrays.dtype_name(weights)
     out = batch.empty((batch.samples, classes), dtype)
     scratch, bits = None, 0
-    if dtype == "int64" and edges and arrays.on_cpu(weights):
+    if not arrays.on_cpu(weights):
+        size = _backend.cuda().hypernet_votes_scratch(batch.samples, edges, classes)
+        scratch = batch.empty((size,), "int64") if size else None
+    elif dtype == "int64" and edges:
         bits = max(abs(int(weights.min())), abs(int(weights.max()))).bit_length()
         size = _backend.cpu.hypernet_votes_scratch(edges, classes, bits)
         scratch = batch.empty((size,), "int64")
@@ -320,108 +323,104 @@ def feedback(
 # --- energy and moments --------------------------------------------------------------------------
 
 
-def _energy(
-    x: Array,
-    literals: Array,
-    offsets: Array,
-    positives: Array,
-    order: Array,
-    weights: Array,
-    longest: int,
-) -> Array:
-    x, weights = arrays.contiguous(x), arrays.contiguous(weights)
+class _RealBatch(NamedTuple):
+    """The arguments that energy and moments begin with, as ``_REAL_BATCH`` declares them."""
+
+    x: Array
+    literals: Array
+    offsets: Array
+    positives: Array
+    order: Array
+    incidence_offsets: Array | None  # CUDA only, where dE/dx is wanted
+    incidence: Array | None
+    longest: int
+
+    @property
+    def computed(self) -> str:
+        """The dtype computed in: that of x, float32 for half types."""
+        dtype = arrays.dtype_name(self.x)
+        return dtype if dtype in ("float32", "float64") else "float32"
+
+    def run(self, kernel: str, *rest: Any) -> None:
+        arrays.run(
+            f"{kernel}_{arrays.dtype_name(self.x)}",
+            self.x,
+            self.x,
+            self.x.shape[0],
+            self.x.shape[1],
+            self.literals,
+            self.offsets,
+            self.positives,
+            self.order,
+            len(self.order),
+            *rest,
+        )
+
+
+def _energy(x: Array, *arguments: Any) -> Array:
+    *first, weights = arguments
+    batch, weights = _RealBatch(arrays.contiguous(x), *first), arrays.contiguous(weights)
     samples, variables = x.shape
-    out = arrays.empty(x, (samples,), arrays.dtype_name(weights))
-    tiles = _energy_scratch(x)
-    arrays.run(
-        f"hypernet_energy_{arrays.dtype_name(x)}",
-        x,
-        x,
-        samples,
-        variables,
-        literals,
-        offsets,
-        positives,
-        order,
-        len(order),
-        weights,
-        out,
-        tiles,
-    )
+    is_double = batch.computed == "float64"
+    if arrays.on_cpu(x):
+        tiles, size, _ = _backend.cpu.hypernet_energy_tiles(samples, is_double)
+        elements = tiles * variables * size
+    else:
+        elements = _backend.cuda().hypernet_energy_scratch(
+            samples, variables, len(batch.order), is_double
+        )
+    out = arrays.empty(x, (samples,), batch.computed)
+    batch.run("hypernet_energy", weights, out, arrays.empty(x, (elements,), batch.computed))
     return out
 
 
-def _energy_scratch(x: Array) -> Array | None:
-    """The batch by tiles, which CPU kernels fill; CUDA kernels read x as it is."""
-    if not arrays.on_cpu(x):
-        return None
-    tiles, size, _ = _energy_tiling(x)
-    return arrays.empty(x, (tiles, x.shape[1], size), arrays.dtype_name(x))
-
-
-def _energy_tiling(x: Array) -> tuple[int, int, int]:
-    is_double = arrays.dtype_name(x) == "float64"
-    tiling: tuple[int, int, int] = _backend.cpu.hypernet_energy_tiles(x.shape[0], is_double)
-    return tiling
-
-
 def _energy_fake(x: Any, *rest: Any) -> Any:
-    weights = rest[4]
-    return weights.new_empty((x.shape[0],))
+    return rest[-1].new_empty((x.shape[0],))
 
 
-def _energy_backward(
-    x: Array,
-    literals: Array,
-    offsets: Array,
-    positives: Array,
-    order: Array,
-    weights: Array,
-    grad: Array,
-    longest: int,
-    want_x: bool,
-    want_weights: bool,
-) -> tuple[Array, Array]:
-    x, weights, grad = (arrays.contiguous(a) for a in (x, weights, grad))
-    samples, variables = x.shape
-    edges, dtype = len(order), arrays.dtype_name(weights)
+def _energy_backward(x: Array, *arguments: Any) -> tuple[Array, Array]:
+    *first, weights, grad, want_x, want_weights = arguments
+    batch = _RealBatch(arrays.contiguous(x), *first)
+    weights, grad = arrays.contiguous(weights), arrays.contiguous(grad)
+    (samples, variables), edges, dtype = x.shape, len(batch.order), batch.computed
     grad_x = arrays.empty(x, (samples, variables) if want_x else (0,), arrays.dtype_name(x))
     grad_weights = arrays.empty(x, (edges,) if want_weights else (0,), dtype)
-    grad_tiles = grad_parts = products = None
-    tiles = _energy_scratch(x)
-    if tiles is not None:
-        count, size, parts = _energy_tiling(x)
-        products = arrays.empty(x, (8, longest, size), dtype)
-        if want_x:
-            grad_tiles = arrays.empty(x, (8 // parts, count, variables, size), dtype)
-        if want_weights:
-            grad_parts = arrays.empty(x, (parts, edges), "float64")
-    arrays.run(
-        f"hypernet_energy_backward_{arrays.dtype_name(x)}",
-        x,
-        x,
-        samples,
-        variables,
-        literals,
-        offsets,
-        positives,
-        order,
-        edges,
-        weights,
-        grad,
-        grad_x if want_x else None,
-        grad_weights if want_weights else None,
-        tiles,
-        grad_tiles,
-        grad_parts,
-        products,
-        longest,
-    )
+    outputs = (grad_x if want_x else None, grad_weights if want_weights else None)
+    if arrays.on_cpu(x):
+        tiles, size, parts = _backend.cpu.hypernet_energy_tiles(samples, dtype == "float64")
+        batch.run(
+            "hypernet_energy_backward",
+            weights,
+            grad,
+            *outputs,
+            arrays.empty(x, (tiles, variables, size), dtype),
+            arrays.empty(x, (8 // parts, tiles, variables, size), dtype) if want_x else None,
+            arrays.empty(x, (parts, edges), "float64") if want_weights else None,
+            arrays.empty(x, (8, batch.longest, size), dtype),
+            batch.longest,
+        )
+    else:
+        if want_x and batch.incidence is None:
+            raise RuntimeError("polyad::hypernet_energy_backward: expected incidence with want_x")
+        elements = _backend.cuda().hypernet_energy_backward_scratch(samples, variables)
+        batch.run(
+            "hypernet_energy_backward",
+            weights,
+            grad,
+            *outputs,
+            arrays.empty(x, (elements,), dtype),
+            None,
+            None,
+            None,
+            batch.longest,
+            batch.incidence_offsets,
+            batch.incidence,
+        )
     return grad_x, grad_weights
 
 
-def _energy_backward_fake(x: Any, literals: Any, offsets: Any, *rest: Any) -> Any:
-    _, _, weights, _, _, want_x, want_weights = rest
+def _energy_backward_fake(x: Any, *rest: Any) -> Any:
+    weights, _, want_x, want_weights = rest[-4:]
     return (
         x.new_empty(x.shape if want_x else (0,)),
         weights.new_empty(weights.shape if want_weights else (0,)),
@@ -429,46 +428,32 @@ def _energy_backward_fake(x: Any, literals: Any, offsets: Any, *rest: Any) -> An
 
 
 def _save_for_energy(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    *tensors, ctx.longest = inputs
-    ctx.save_for_backward(*tensors)
+    *tensors, ctx.longest, weights = inputs
+    ctx.save_for_backward(*tensors, weights)
 
 
 def _energy_gradient(ctx: Any, grad: Any) -> Any:
-    x, literals, offsets, positives, order, weights = ctx.saved_tensors
-    want_x, want_weights = ctx.needs_input_grad[0], ctx.needs_input_grad[5]
+    *tensors, weights = ctx.saved_tensors
+    want_x, want_weights = ctx.needs_input_grad[0], ctx.needs_input_grad[-1]
     grad_x, grad_weights = energy_backward_op(
-        x,
-        literals,
-        offsets,
-        positives,
-        order,
-        weights,
-        grad,
-        ctx.longest,
-        want_x,
-        want_weights,
+        *tensors, ctx.longest, weights, grad, want_x, want_weights
     )
-    return (
-        grad_x if want_x else None,
-        None,
-        None,
-        None,
-        None,
-        grad_weights if want_weights else None,
-        None,
-    )
+    others = [None] * 7
+    return grad_x if want_x else None, *others, grad_weights if want_weights else None
 
+
+_REAL_BATCH = f"Tensor x, {_EDGES}, Tensor? incidence_offsets, Tensor? incidence, int longest"
 
 energy_op = Op(
-    f"hypernet_energy(Tensor x, {_EDGES}, Tensor weights, int longest) -> Tensor",
+    f"hypernet_energy({_REAL_BATCH}, Tensor weights) -> Tensor",
     _energy,
     _energy_fake,
     setup_context=_save_for_energy,
     backward=_energy_gradient,
 )
 energy_backward_op = Op(
-    f"hypernet_energy_backward(Tensor x, {_EDGES}, Tensor weights, Tensor grad, int longest, "
-    "bool want_x, bool want_weights) -> (Tensor, Tensor)",
+    f"hypernet_energy_backward({_REAL_BATCH}, Tensor weights, Tensor grad, bool want_x, "
+    "bool want_weights) -> (Tensor, Tensor)",
     _energy_backward,
     _energy_backward_fake,
     no_gradient="energy has no second derivative here; detach the first",
@@ -505,29 +490,22 @@ def energy(x: Array, edges: Hyperedges | HyperedgesPlan, weights: Array) -> Arra
 
     Source: higher-order Boltzmann machine, Sejnowski 1986; B.-T. Zhang, hypernetworks.
     """
-    x, plan = _real_batch(x, edges)
+    batch = _real_batch(x, edges)
     arrays.require_array("weights", weights)
     arrays.require_alike("weights", weights, "x", x)
     arrays.require_dtype("weights", weights, [arrays.dtype_name(x)])
-    arrays.require_shape("weights", weights, "E", [len(plan)])
+    arrays.require_shape("weights", weights, "E", [len(batch.order)])
     arrays.require_finite("weights", weights)
-    half = arrays.dtype_name(x) in ("float16", "bfloat16")
-    computed = arrays.cast(weights, "float32") if half else weights
-    out = energy_op(x, *_literals(plan), computed, plan.longest)
-    return arrays.cast(out, arrays.dtype_name(x)) if half else out
+    out = energy_op(*batch, arrays.cast(weights, batch.computed))
+    return arrays.cast(out, arrays.dtype_name(x))
 
 
-def _moments(
-    x: Array, literals: Array, offsets: Array, positives: Array, order: Array, longest: int
-) -> Array:
-    dtype = "float32" if arrays.dtype_name(x) in ("float16", "bfloat16") else arrays.dtype_name(x)
-    samples = x.shape[0]
-    grad = arrays.empty(x, (samples,), dtype)
-    grad[:] = -1.0 / samples if samples else 0.0
+def _moments(x: Array, *arguments: Any) -> Array:
+    dtype = _RealBatch(x, *arguments).computed
+    grad = arrays.empty(x, (x.shape[0],), dtype)
+    grad[:] = -1.0 / max(x.shape[0], 1)
     weights = arrays.empty(x, (0,), dtype)  # the gradient in the weights does not read them
-    return _energy_backward(
-        x, literals, offsets, positives, order, weights, grad, longest, False, True
-    )[1]
+    return _energy_backward(x, *arguments, weights, grad, False, True)[1]
 
 
 def _moments_fake(x: Any, literals: Any, offsets: Any, *rest: Any) -> Any:
@@ -543,17 +521,16 @@ def _save_for_moments(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 
 def _moments_gradient(ctx: Any, grad: Any) -> Any:
-    x, literals, offsets, positives, order = ctx.saved_tensors
+    x, *tensors = ctx.saved_tensors
     # d moments / dx is dE / dx with the weights -grad, averaged over the samples
     each = grad.new_full((x.shape[0],), -1.0 / max(x.shape[0], 1))
-    grad_x, _ = energy_backward_op(
-        x, literals, offsets, positives, order, grad, each, ctx.longest, True, False
-    )
-    return grad_x, None, None, None, None, None
+    grad_x, _ = energy_backward_op(x, *tensors, ctx.longest, grad, each, True, False)
+    others = [None] * 7
+    return grad_x, *others
 
 
 moments_op = Op(
-    f"hypernet_moments(Tensor x, {_EDGES}, int longest) -> Tensor",
+    f"hypernet_moments({_REAL_BATCH}) -> Tensor",
     _moments,
     _moments_fake,
     setup_context=_save_for_moments,
@@ -578,11 +555,10 @@ def moments(x: Array, edges: Hyperedges | HyperedgesPlan) -> Array:
         ValueError: A wrong shape or device; no sample; values that are not finite; literals with
             value 0 and an x outside {0, 1}.
     """
-    x, plan = _real_batch(x, edges)
+    batch = _real_batch(x, edges)
     if x.shape[0] == 0:
         raise ValueError(f"x: expected at least one sample, got {list(x.shape)}")
-    out = moments_op(x, *_literals(plan), plan.longest)
-    return arrays.cast(out, arrays.dtype_name(x))
+    return arrays.cast(moments_op(*batch), arrays.dtype_name(x))
 
 
 # --- gibbs ---------------------------------------------------------------------------------------
@@ -752,7 +728,7 @@ def _batch(
     return arrays.contiguous(planes.words), planes.samples, plan
 
 
-def _real_batch(x: Array, edges: Hyperedges | HyperedgesPlan) -> tuple[Array, HyperedgesPlan]:
+def _real_batch(x: Array, edges: Hyperedges | HyperedgesPlan) -> _RealBatch:
     arrays.require_array("x", x)
     allowed = ["float32", "float64"]
     if not arrays.is_numpy(x) and x.device.type == "cuda":
@@ -770,7 +746,9 @@ def _real_batch(x: Array, edges: Hyperedges | HyperedgesPlan) -> tuple[Array, Hy
                 "x: expected values 0 and 1, because edges has literals of value 0 "
                 f"(they stand for 1 - x), got {host[wrong][0]}"
             )
-    return x, plan
+    gathers = not arrays.on_cpu(x) and x.requires_grad
+    starts, members = plan.incidence(x.shape[1]) if gathers else (None, None)
+    return _RealBatch(x, *_literals(plan), starts, members, plan.longest)
 
 
 def _tolerance(tolerance: int | Array, plan: HyperedgesPlan) -> tuple[Array | None, int]:
