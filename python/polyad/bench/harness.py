@@ -1,0 +1,313 @@
+"""Timing under limits: repetitions, subsamples that are scaled up, threads, the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import resource
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from polyad import _backend
+from polyad.bench import rows as status
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one formulation may cost.
+
+    Attributes:
+        full_s: A call that would take longer than this is measured on a subsample and scaled.
+        call_s: No call may take longer than this, not even one on a subsample.
+        bytes: Memory a formulation may allocate.
+        budget_s: Time to spend on the repetitions of one row.
+        least_repetitions: Repetitions, whatever they take.
+        most_repetitions: Repetitions, however short they are.
+    """
+
+    full_s: float = 60.0
+    call_s: float = 60.0
+    bytes: int = 16 * 10**9
+    budget_s: float = 0.5
+    least_repetitions: int = 3
+    most_repetitions: int = 30
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What `measure` found; the fields are those of `polyad.bench.rows.Row`."""
+
+    status: str
+    median_s: float | None = None
+    min_s: float | None = None
+    repetitions: int = 0
+    measured_on: str = ""
+    linearity: float | None = None
+    note: str = ""
+
+
+def wall_clock(call: Call) -> float:
+    """Seconds that ``call`` takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def cpu_clock(call: Call) -> float:
+    """Seconds of processor time that ``call`` takes, over all threads."""
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
+def repeat(call: Call, limits: Limits, first_s: float, clock: Callable[[Call], float]) -> Timing:
+    """Time ``call`` again and again; ``first_s`` is what one call is known to take."""
+    wanted = int(limits.budget_s / max(first_s, 1e-9))
+    count = min(max(wanted, limits.least_repetitions), limits.most_repetitions)
+    times = [clock(call) for _ in range(count)]
+    return Timing(status.MEASURED, statistics.median(times), min(times), count)
+
+
+def on_first(function: Callable[..., object], *batches: Any) -> Callable[[int], Call]:
+    """Return what `measure` makes calls with: ``function`` of the first samples of ``batches``."""
+    return lambda samples: functools.partial(function, *(batch[:samples] for batch in batches))
+
+
+def measure(
+    make: Callable[[int], Call],
+    size: int,
+    limits: Limits,
+    *,
+    step: int = 1,
+    unit: str = "N",
+    clock: Callable[[Call], float] | None = None,
+) -> Timing:
+    """Time a call at ``size``, or on a subsample of it where the limits ask for one.
+
+    The subsample doubles until it takes a noticeable part of ``limits.full_s``; it is scaled up
+    only if the last doubling doubled the time, and goes on doubling while it did not.
+
+    Args:
+        make: Returns a call on that many samples; preparing its input is not timed.
+        size: The full number of samples.
+        limits: Time, memory and repetitions.
+        step: The smallest subsample: a block of the formulation.
+        unit: The name of the size, for the remark.
+        clock: Times one call; wall-clock seconds by default.
+    """
+    clock = clock or wall_clock
+    step = min(step, size)
+    part, most = step, size
+    half_s: float | None = None  # at half of this subsample
+    with memory_limit(limits.bytes):
+        while True:
+            try:
+                call = make(part)
+                once = clock(call)  # warms up, too
+                if once < limits.full_s:
+                    once = min(once, clock(call))
+                if part == size:
+                    return repeat(call, limits, once, clock)
+            except (MemoryError, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+                    raise
+                if part == step:
+                    return Timing(status.OUT_OF_MEMORY, note=f"at {unit} = {part:,}")
+                most, part, half_s = part // 2, step, None
+                continue
+            growth = None if half_s is None else once / half_s
+            linear = growth is not None and 1.7 <= growth <= 2.6
+            last = part * 2 > most
+            if once * size / part <= limits.full_s and most == size:
+                part, half_s = size, None
+            elif linear and (once * 8 >= limits.full_s or last):
+                timing = repeat(call, limits, once, clock)
+                return _scaled(timing, size / part, f"{unit} = {part:,}", once / (half_s or once))
+            elif last and most < size:
+                return Timing(status.OUT_OF_MEMORY, note=f"above {unit} = {part:,}")
+            elif once * 2 > limits.call_s:
+                return Timing(status.OUT_OF_TIME, note=f"{once:.0f} s at {unit} = {part:,}")
+            else:
+                half_s = None if last else once
+                part = size if last else part * 2
+
+
+def _scaled(part: Timing, factor: float, measured_on: str, linearity: float) -> Timing:
+    assert part.median_s is not None
+    assert part.min_s is not None
+    return replace(
+        part,
+        status=status.SCALED,
+        median_s=part.median_s * factor,
+        min_s=part.min_s * factor,
+        measured_on=measured_on,
+        linearity=linearity,
+    )
+
+
+@contextlib.contextmanager
+def memory_limit(limit: int) -> Iterator[None]:
+    """Let the process map at most ``limit`` bytes more than now; beyond, an allocation fails.
+
+    The limit is never above what the machine has free: a rival must not push others out.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    statm = Path("/proc/self/statm")
+    if soft != resource.RLIM_INFINITY or not statm.exists() or _cuda_is_used():
+        yield  # someone else has set a limit, or a driver maps more than the machine has
+        return
+    mapped = int(statm.read_text().split()[0]) * resource.getpagesize()
+    ceiling = mapped + min(limit, int(0.8 * _memory("MemAvailable")))
+    if hard != resource.RLIM_INFINITY:
+        ceiling = min(ceiling, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (ceiling, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+@contextlib.contextmanager
+def time_limit(limit_s: float) -> Iterator[None]:
+    """Raise TimeoutError in the block after ``limit_s``, as soon as Python code runs."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"more than {limit_s:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _cuda_is_used() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.cuda.is_initialized()
+
+
+def cuda_clock(call: Call) -> float:
+    """Seconds between two events on torch's current stream around ``call``."""
+    import torch
+
+    event: Any = torch.cuda.Event
+    begin, end = event(enable_timing=True), event(enable_timing=True)
+    begin.record()
+    call()
+    end.record()
+    end.synchronize()
+    return float(begin.elapsed_time(end)) / 1e3
+
+
+def available(module: str) -> bool:
+    """Whether ``module`` can be imported; nothing is loaded."""
+    return importlib.util.find_spec(module) is not None
+
+
+@contextlib.contextmanager
+def use_threads(count: int) -> Iterator[None]:
+    """Give polyad, torch and the BLAS of numpy ``count`` threads."""
+    before = _backend.get_num_threads()
+    _backend.set_num_threads(count)
+    with contextlib.ExitStack() as stack:
+        if available("threadpoolctl"):
+            control = importlib.import_module("threadpoolctl")
+            stack.enter_context(control.threadpool_limits(count, user_api="blas"))
+        if available("torch"):
+            import torch
+
+            before_torch = torch.get_num_threads()
+            torch.set_num_threads(count)
+            stack.callback(torch.set_num_threads, before_torch)
+        try:
+            yield
+        finally:
+            _backend.set_num_threads(before)
+
+
+def cuda_missing() -> str | None:
+    """Why CUDA cannot be measured here, or None if it can."""
+    if not available("torch"):
+        return "torch is not installed"
+    import torch
+
+    if not torch.cuda.is_available():
+        return "torch finds no CUDA device"
+    try:
+        _backend.cuda()
+    except RuntimeError as error:
+        return str(error)
+    return None
+
+
+def machine() -> dict[str, Any]:
+    """Describe the machine: processor, instruction set, versions, device."""
+    facts: dict[str, Any] = {
+        "cpu": _cpu_name(),
+        "cpus": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "isa": _backend.cpu.isa(),
+        "memory_bytes": _memory("MemTotal"),
+        "load_average": round(os.getloadavg()[0], 1),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
+    for package in ("polyad", "numpy", "scipy", "torch", "green-tsetlin", "threadpoolctl"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            facts[package.replace("-", "_")] = importlib.metadata.version(package)
+    if cuda_missing() is None:
+        import torch
+
+        facts["cuda_device"] = torch.cuda.get_device_name()
+    return facts
+
+
+def _cpu_name() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    found: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        found.setdefault(name.strip(), value.strip())
+    name = found.get("model name", platform.processor() or platform.machine())
+    family, model = found.get("cpu family"), found.get("model")
+    return f"{name} (family {family}, model {model})" if family and model else name
+
+
+def _memory(field: str) -> int:
+    """Bytes of a field of /proc/meminfo; 0 elsewhere than on Linux."""
+    path = Path("/proc/meminfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
+
+
+def peak_memory(call: Callable[[], Any]) -> tuple[int, Any]:
+    """Return by how many bytes ``call`` raises the resident memory at its peak, and its result.
+
+    Reads the kernel's high-water mark, which is reset before the call (Linux).
+    """
+    resident = _resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    result = call()
+    return _resident("VmHWM") - resident, result
+
+
+def _resident(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))

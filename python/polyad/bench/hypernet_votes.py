@@ -1,0 +1,260 @@
+"""Cases of the matching ops: votes beside every rival, match and the counts beside numpy."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+
+from polyad._bit_planes import BitPlanes
+from polyad._hyperedges import Hyperedges, HyperedgesPlan
+from polyad.bench import harness, hypernet_peers, rows
+from polyad.bench.harness import Limits, Timing, measure, on_first
+from polyad.bench.hypernet_cases import (
+    SEED,
+    Array,
+    Run,
+    Settings,
+    binary_case,
+    first_line,
+    hyperedges,
+    measure_two,
+    sizes_of,
+)
+from polyad.bench.hypernet_peers import Literals, Rival, Variant
+from polyad.bench.rows import Row
+from polyad.ops import hypernet
+
+TUNING_EDGES = 20_000
+
+
+def votes(here: Run) -> None:
+    """Measure votes for every k, E, N and number of threads, beside every rival."""
+    rivals, missing = hypernet_peers.available_rivals(harness.available)
+    here.remarks += missing
+    settings = here.settings
+    for order in settings.orders:
+        variants: dict[tuple[str, int, int], Variant] = {}
+        for edges in settings.edges:
+            with here.doing(f"votes, k = {order}, E = {edges:,}: data"):
+                x, literals, ours = binary_case(
+                    order, edges, max(settings.samples), settings.variables, settings.classes
+                )
+                start = time.perf_counter()
+                plan = ours.plan(labels=literals.labels, num_classes=settings.classes)
+                plan_s = time.perf_counter() - start
+            for threads in here.threads:
+                with harness.use_threads(threads):
+                    for samples in settings.samples:
+                        _votes_ours(here, x[:samples], literals, plan, plan_s, threads)
+                        _votes_reference(here, x[:samples], literals, ours, threads)
+            for rival in rivals:
+                with here.doing(f"votes, k = {order}, E = {edges:,}: {rival.name}"):
+                    _votes_rival(here, rival, x, literals, variants)
+    here.rows.sort(key=lambda row: (*row.sizes.values(), row.threads, row.peer != "polyad"))
+
+
+def _limits(settings: Settings, sizes: Mapping[str, int]) -> Limits:
+    is_claim = (sizes["k"], sizes["E"], sizes["N"]) == settings.claim
+    return settings.claim_limits if is_claim else settings.sweep_limits
+
+
+def _votes_ours(
+    here: Run, x: Array, literals: Literals, plan: HyperedgesPlan, plan_s: float, threads: int
+) -> None:
+    sizes = sizes_of(literals.order, len(literals), len(x), literals.variables)
+    row = Row(
+        "votes",
+        "polyad",
+        sizes,
+        threads,
+        work=len(x) * len(literals),
+        packing=True,
+        prepare_s=plan_s,
+    )
+    limits = replace(_limits(here.settings, sizes), full_s=60.0)
+
+    def add(row: Row, batch: Array | BitPlanes, weights: Array) -> None:
+        call = functools.partial(hypernet.votes, batch, plan, weights)
+        here.add(row, measure(lambda _: call, len(x), limits, step=len(x)))
+
+    add(row, x, literals.weights)
+    if len(x) == max(here.settings.samples):
+        packed = replace(row, peer="polyad, packed before", packing=False)
+        add(packed, BitPlanes.pack(x), literals.weights)
+        add(replace(row, peer="polyad, unit weights"), x, np.ones_like(literals.weights))
+        weights = literals.weights.astype(np.float32)
+        add(replace(row, peer="polyad, float32 weights"), x, weights)
+
+
+def _votes_reference(
+    here: Run, x: Array, literals: Literals, ours: Hyperedges, threads: int
+) -> None:
+    if threads > 1:
+        return  # integer products of numpy use one thread
+    from polyad.reference import hypernet as reference
+
+    sizes = sizes_of(literals.order, len(literals), len(x), literals.variables)
+    row = Row("votes", "reference", sizes, 1, work=len(x) * len(literals), packing=True)
+
+    def votes(x: Array) -> Array:
+        return reference.votes(x, ours, literals.weights, literals.labels, literals.classes)
+
+    here.add(row, measure(on_first(votes, x), len(x), here.settings.sweep_limits))
+
+
+def _votes_rival(
+    here: Run,
+    rival: Rival,
+    x: Array,
+    literals: Literals,
+    variants: dict[tuple[str, int, int], Variant],
+) -> None:
+    """Rows of one rival for all N and threads; the edges are set up once per variant."""
+    settings = here.settings
+    if rival.most_edges is not None and len(literals) > rival.most_edges:
+        here.remarks.append(
+            f"{rival.name}: not asked to hold {len(literals):,} edges (at most "
+            f"{rival.most_edges:,}: it keeps them as lists)"
+        )
+        return
+    prepared: dict[Variant, tuple[hypernet_peers.Votes, float]] = {}
+    for threads in here.threads:
+        if rival.threads not in (None, threads):
+            continue
+        pool = ThreadPoolExecutor(threads) if rival.pooled and threads > 1 else None
+        with harness.use_threads(threads):
+            for samples in settings.samples:
+                sizes = sizes_of(literals.order, len(literals), samples, literals.variables)
+                row = Row(
+                    "votes",
+                    rival.name,
+                    sizes,
+                    threads,
+                    work=samples * len(literals),
+                    packing=True,
+                )
+                key = (rival.name, samples, threads)
+                if key not in variants:
+                    part = literals.part(slice(0, len(literals), -(-len(literals) // TUNING_EDGES)))
+                    try:
+                        variants[key] = _fastest(rival, part, x[:samples], pool, threads, settings)
+                    except Exception as error:
+                        here.add(row, Timing(rows.FAILED, note=first_line(error)))
+                        continue
+                variant = variants[key]
+                setup = replace(variant, samples=0)  # the block of samples is not part of it
+                try:
+                    if setup not in prepared:
+                        prepared.clear()  # one at a time: a million edges are large
+                        start = time.perf_counter()
+                        with harness.memory_limit(settings.claim_limits.bytes):
+                            votes = rival.prepare(literals, variant)
+                        prepared[setup] = votes, time.perf_counter() - start
+                except (MemoryError, RuntimeError) as error:
+                    here.add(row, Timing(rows.OUT_OF_MEMORY, note=first_line(error)))
+                    continue
+                votes, prepare_s = prepared[setup]
+                block = _block(variant, samples, threads, rival)
+                blocked = hypernet_peers.in_blocks(votes, block, pool)
+
+                row = replace(row, batch=block, variant=str(variant), prepare_s=prepare_s)
+                limits = _limits(settings, sizes)
+                step = block * (threads if pool else 1)
+                here.add(row, measure(on_first(blocked, x), samples, limits, step=step))
+        if pool is not None:
+            pool.shutdown()
+
+
+def _block(variant: Variant, samples: int, threads: int, rival: Rival) -> int:
+    """The block of samples: no larger than the share of a thread that takes whole blocks."""
+    share = -(-samples // threads) if rival.pooled else samples
+    return min(variant.samples, share)
+
+
+def _fastest(
+    rival: Rival,
+    literals: Literals,
+    x: Array,
+    pool: ThreadPoolExecutor | None,
+    threads: int,
+    settings: Settings,
+) -> Variant:
+    """Try every variant on a part of the edges; each must agree with our votes.
+
+    Raises:
+        ArithmeticError: A variant disagrees.
+        Exception: What the variants raised, if none of them ran.
+    """
+    plan = hyperedges(literals).plan(labels=literals.labels, num_classes=literals.classes)
+    expected = hypernet.votes(x, plan, literals.weights)
+    rates: dict[Variant, float] = {}
+    failure: Exception | None = None
+    tried: set[tuple[object, ...]] = set()
+    for variant in rival.variants:
+        block = _block(variant, len(x), threads, rival)
+        identity = (block, min(variant.edges, len(literals)), variant.sums, variant.dtype)
+        if identity in tried:
+            continue
+        tried.add(identity)
+        try:
+            with harness.memory_limit(settings.claim_limits.bytes):
+                votes = rival.prepare(literals, variant)
+                blocked = hypernet_peers.in_blocks(votes, block, pool)
+                part = min(block * (threads if pool else 1), len(x))
+                agrees = np.array_equal(blocked(x[:part]), expected[:part])
+                while True:
+                    call = functools.partial(blocked, x[:part])
+                    # one thread is timed by the processor's time: others may share the machine
+                    clock = harness.wall_clock if threads > 1 else harness.cpu_clock
+                    spent = min(clock(call) for _ in range(3))
+                    if spent >= settings.tuning_s / 2 or part == len(x):
+                        break
+                    part = min(part * 2, len(x))
+        except Exception as error:
+            failure = error
+            continue
+        if not agrees:
+            raise ArithmeticError(f"{rival.name} [{variant}] disagrees with polyad")
+        rates[variant] = part / spent
+    if not rates:
+        raise failure or RuntimeError(f"{rival.name}: no variant")
+    return max(rates, key=rates.__getitem__)
+
+
+def counts(here: Run) -> None:
+    """Measure match, match_counts and feedback beside numpy."""
+    order, edges, samples = here.settings.single
+    variables, classes = here.settings.variables, here.settings.classes
+    x, literals, ours = binary_case(order, edges, samples, variables, classes)
+    plan = ours.plan()
+    right = np.random.default_rng(SEED).random(samples) < 0.5
+    sizes = sizes_of(order, edges, samples, variables)
+
+    def matched(n: int) -> Array:
+        return hypernet_peers.numpy_match(literals, x[:n])
+
+    def numpy_feedback(n: int) -> tuple[Array, Array]:
+        match = matched(n)
+        return match[right[:n]].sum(0), match[~right[:n]].sum(0)
+
+    formulations: dict[str, tuple[Callable[[int], object], Callable[[int], object]]] = {
+        "match": (lambda n: hypernet.match(x[:n], plan), matched),
+        "match_counts": (
+            lambda n: hypernet.match_counts(x[:n], plan),
+            lambda n: matched(n).sum(0),
+        ),
+        "feedback": (
+            lambda n: hypernet.feedback(x[:n], plan, right[:n], ~right[:n]),
+            numpy_feedback,
+        ),
+    }
+    for threads in here.threads:
+        with harness.use_threads(threads), here.doing("match, match_counts, feedback"):
+            for op, (mine, numpy) in formulations.items():
+                row = Row(op, "polyad", sizes, threads, samples * edges, packing=True)
+                measure_two(here, row, mine, numpy, "numpy gather", batch=16)
