@@ -49,12 +49,19 @@ def _take(
     return literals[source], taken
 
 
+def _stable_order(keys: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Stable argsort of small non-negative integers; numpy sorts 16-bit ones by radix."""
+    if len(keys) and keys.max() <= 0xFFFF:
+        keys = keys.astype(np.uint16)
+    return np.argsort(keys, kind="stable")
+
+
 def _group(
     literals: Array, offsets: Array, positives: Array, order: Array, labels: Array, classes: int
 ) -> tuple[Array, Array, Array, Array, Array]:
     host = [arrays.to_numpy(a) for a in (literals, offsets, positives, order, labels)]
     label = np.clip(host[4][host[3]], 0, classes - 1)  # compiled calls must stay within bounds
-    by_class = np.argsort(label, kind="stable")
+    by_class = _stable_order(label)
     taken, taken_offsets = _take(host[0], host[1], by_class)
     class_offsets = np.searchsorted(label[by_class], np.arange(classes + 1)).astype(np.int64)
     grouped = (taken, taken_offsets, host[2][by_class], host[3][by_class], class_offsets)
@@ -73,7 +80,7 @@ def _incidence(literals: Array, offsets: Array, variables: int) -> tuple[Array, 
     edge = np.repeat(np.arange(len(host_offsets) - 1, dtype=np.int32), np.diff(host_offsets))
     counts = np.bincount(host, minlength=variables)
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    members = edge[np.argsort(host, kind="stable")]
+    members = edge[_stable_order(host)]
     return arrays.like(literals, starts), arrays.like(literals, members)
 
 
@@ -222,7 +229,7 @@ class Hyperedges:
     offsets: Array
     values: Array | None
     num_variables: int
-    _plan: HyperedgesPlan  # the arrays as kernels take them, in the caller's order
+    _plan: HyperedgesPlan | None
 
     def __init__(self, indices: Array, offsets: Array, values: Array | None = None) -> None:
         """Wrap and check arrays; all numpy, or all torch on one device.
@@ -252,27 +259,37 @@ class Hyperedges:
         if host_values is not None and len(host_values) and host_values.max() > 1:
             raise ValueError(f"values: expected 0 or 1, got {host_values.max()}")
 
-        literals, positives = _partition(host, host_offsets, host_values)
-        sizes = np.diff(host_offsets)
-        num_variables = int(host.max()) + 1 if len(host) else 0
-        plan = HyperedgesPlan(
-            arrays.like(indices, literals),
-            arrays.contiguous(offsets),
-            arrays.like(indices, positives),
-            arrays.like(indices, np.arange(len(sizes), dtype=np.int32)),
-            None,
-            num_variables,
-            int(sizes.max()) if len(sizes) else 0,
-            bool(positives.sum() == len(host)),
-        )
         for name, field in (
             ("indices", arrays.contiguous(indices)),
-            ("offsets", plan.offsets),
+            ("offsets", arrays.contiguous(offsets)),
             ("values", None if values is None else arrays.contiguous(values)),
-            ("num_variables", num_variables),
-            ("_plan", plan),
+            ("num_variables", int(host.max()) + 1 if len(host) else 0),
+            ("_plan", None),
         ):
             object.__setattr__(self, name, field)
+        if not arrays.is_numpy(indices):
+            self.unsorted_plan()  # now, as a compiled function could not keep it
+
+    def unsorted_plan(self) -> HyperedgesPlan:
+        """Return the kernel arrays with the edges in the caller's order; made once."""
+        if self._plan is None:
+            offsets = arrays.to_numpy(self.offsets)
+            values = None if self.values is None else arrays.to_numpy(self.values)
+            literals, positives = _partition(arrays.to_numpy(self.indices), offsets, values)
+            sizes = np.diff(offsets)
+            plan = HyperedgesPlan(
+                arrays.like(self.indices, literals),
+                self.offsets,
+                arrays.like(self.indices, positives),
+                arrays.like(self.indices, np.arange(len(sizes), dtype=np.int32)),
+                None,
+                self.num_variables,
+                int(sizes.max()) if len(sizes) else 0,
+                bool(positives.sum() == len(literals)),
+            )
+            object.__setattr__(self, "_plan", plan)
+        assert self._plan is not None
+        return self._plan
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"Hyperedges is immutable: cannot set {name}")
@@ -441,7 +458,7 @@ class Hyperedges:
             TypeError: ``labels`` has another dtype or kind.
             ValueError: ``labels`` is not [E] or holds a value outside 0 .. C - 1.
         """
-        plan = self._plan
+        plan = self.unsorted_plan()
         literals, offsets, positives = (
             arrays.to_numpy(a) for a in (plan.literals, plan.offsets, plan.positives)
         )
@@ -636,4 +653,4 @@ def as_plan(edges: Any, variables: int) -> HyperedgesPlan:
             f"edges: expected variables below I = {variables} (the columns of x), "
             f"got {edges.num_variables - 1}"
         )
-    return edges if isinstance(edges, HyperedgesPlan) else edges._plan
+    return edges if isinstance(edges, HyperedgesPlan) else edges.unsorted_plan()
