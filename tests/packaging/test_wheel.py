@@ -119,7 +119,7 @@ def test_cuda_module_imports_without_a_driver(unpacked, bare_python):
     )
     assert result.returncode == 0, result.stderr
     architectures, devices = result.stdout.splitlines()
-    assert "80" in architectures
+    assert "sm_80" in architectures
     assert devices == "0"
 
 
