@@ -131,7 +131,8 @@ def measure(
             growth = None if half_s is None else once / half_s
             linear = growth is not None and 1.7 <= growth <= 2.6
             last = part * 2 > most
-            if once * size / part <= limits.full_s and most == size:
+            tame = part * 8 >= size if growth is None else growth <= 2.6
+            if once * size / part <= limits.full_s and tame and most == size:
                 part, half_s = size, None
             elif linear and (once * 8 >= limits.full_s or last):
                 timing = repeat(call, limits, once, clock)

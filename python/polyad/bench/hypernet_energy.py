@@ -130,10 +130,14 @@ def _energy_in_torch(here: Run, row: Row, case: tuple[Array, ...]) -> None:
         add(name, formulation, block, replace(limits, least_repetitions=2), block or 8)
         if row.threads == 1 and block is None:
             forward = replace(row, op="energy forward", peer=name)
-            only = functools.partial(formulation, indices=indices, weights=weights)
+            only = functools.partial(_of_x, formulation, indices, weights)
             here.add(forward, measure(on_first(only, x), len(x), settings.sweep_limits, step=8))
     if settings.compile_s and row.threads == 1:
         _energy_compiled(here, row, peers.torch_product, (x, indices, weights, grad))
+
+
+def _of_x(formulation: Callable[..., Any], indices: Any, weights: Any, x: Any) -> Any:
+    return formulation(x, indices, weights)
 
 
 def _energy_compiled(
