@@ -1,8 +1,6 @@
-// Rows of bits for the CPU kernels: one variable of 64 * W samples, handled in
-// vector registers.
+// Rows of bits for the CPU kernels: one variable of 64 * W samples, handled in vector registers.
 //
-// Everything here has internal linkage, because each ISA level compiles its own
-// copy.
+// Everything here has internal linkage, because each ISA level compiles its own copy.
 #pragma once
 
 #include <cstdint>
@@ -107,6 +105,20 @@ struct Row {
   }
 };
 
+// Bit w: word w of the row is not zero.
+template <int W>
+POLYAD_INLINE unsigned nonzero_words(const std::uint64_t* row) {
+#if defined(__AVX512F__)
+  if constexpr (W == 8) {
+    const __m512i words = _mm512_loadu_si512(row);
+    return _mm512_test_epi64_mask(words, words);
+  }
+#endif
+  unsigned nonzero = 0;
+  for (int w = 0; w < W; ++w) nonzero |= static_cast<unsigned>(row[w] != 0) << w;
+  return nonzero;
+}
+
 // Full adder on every bit: sum <- a ^ b ^ c, returns the carry maj(a, b, c).
 template <int W>
 POLYAD_INLINE Row<W> full_add(Row<W>& sum, const Row<W>& b, const Row<W>& c) {
@@ -129,8 +141,7 @@ POLYAD_INLINE Row<W> full_add(Row<W>& sum, const Row<W>& b, const Row<W>& c) {
   return carry;
 }
 
-// The same for the complements of b and c, whose negation costs nothing on
-// AVX-512.
+// The same for the complements of b and c, whose negation costs nothing on AVX-512.
 template <int W>
 POLYAD_INLINE Row<W> full_add_complements(Row<W>& sum, const Row<W>& b, const Row<W>& c) {
 #if defined(__AVX512F__)
@@ -169,8 +180,8 @@ POLYAD_INLINE void add_where(float* accumulator, std::uint64_t bits, float value
     const __m256i byte = _mm256_set1_epi32(static_cast<int>((bits >> (8 * i)) & 0xFF));
     const __m256i mask = _mm256_cmpeq_epi32(_mm256_and_si256(byte, select), select);
     const __m256 a = _mm256_loadu_ps(accumulator + 8 * i);
-    const __m256 sum = _mm256_add_ps(a, v);
-    _mm256_storeu_ps(accumulator + 8 * i, _mm256_blendv_ps(a, sum, _mm256_castsi256_ps(mask)));
+    _mm256_storeu_ps(accumulator + 8 * i,
+                     _mm256_add_ps(a, _mm256_and_ps(v, _mm256_castsi256_ps(mask))));
   }
 #else
   for (; bits != 0; bits &= bits - 1) accumulator[__builtin_ctzll(bits)] += value;
@@ -190,17 +201,35 @@ POLYAD_INLINE void add_where(double* accumulator, std::uint64_t bits, double val
 #endif
 }
 
-// The `count` bytes from `in` as bits: byte != 0. Sets `above` to non-zero if
-// any byte exceeds 1.
-POLYAD_INLINE std::uint64_t gather_bits(const std::uint8_t* in, int count, bool& above) {
+// 64 bytes as bits: byte != 0. Sets `above` if any byte exceeds 1.
+POLYAD_INLINE std::uint64_t gather_64_bits(const std::uint8_t* in, bool& above) {
 #if defined(__AVX512BW__)
-  const __mmask64 inside = count == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
-  const __m512i bytes = _mm512_maskz_loadu_epi8(inside, in);
+  const __m512i bytes = _mm512_loadu_si512(in);
   above |= _mm512_cmpgt_epu8_mask(bytes, _mm512_set1_epi8(1)) != 0;
   return _mm512_test_epi8_mask(bytes, bytes);
+#elif defined(__AVX2__)
+  std::uint64_t zeros = 0;
+  for (int i = 0; i < 2; ++i) {
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in) + i);
+    const __m256i excess = _mm256_subs_epu8(bytes, _mm256_set1_epi8(1));
+    above |= _mm256_testz_si256(excess, excess) == 0;
+    const int mask = _mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_setzero_si256()));
+    zeros |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(mask)) << (32 * i);
+  }
+  return ~zeros;
+#elif defined(__SSE4_1__)
+  std::uint64_t zeros = 0;
+  for (int i = 0; i < 4; ++i) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in) + i);
+    const __m128i excess = _mm_subs_epu8(bytes, _mm_set1_epi8(1));
+    above |= _mm_testz_si128(excess, excess) == 0;
+    const int mask = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_setzero_si128()));
+    zeros |= static_cast<std::uint64_t>(mask) << (16 * i);
+  }
+  return ~zeros;
 #else
   std::uint64_t bits = 0;
-  for (int i = 0; i < count; ++i) {
+  for (int i = 0; i < 64; ++i) {
     bits |= static_cast<std::uint64_t>(in[i] != 0) << i;
     above |= in[i] > 1;
   }
@@ -208,11 +237,47 @@ POLYAD_INLINE std::uint64_t gather_bits(const std::uint8_t* in, int count, bool&
 #endif
 }
 
-// Transposes a 64 x 64 bit matrix in place: bit c of row r <-> bit r of row c.
-// At distance J = 32, 16,
-// .. 1 the upper columns of row r and the lower ones of row r + J change
-// places; rows are 8, 4 or 2 to a register, so that the last steps exchange
-// lanes.
+// The same for the first `count` bytes, 0 < count <= 64; reads no further.
+POLYAD_INLINE std::uint64_t gather_bits(const std::uint8_t* in, int count, bool& above) {
+  if (count == 64) return gather_64_bits(in, above);
+  std::uint8_t padded[64] = {};
+  std::memcpy(padded, in, static_cast<std::size_t>(count));
+  return gather_64_bits(padded, above);
+}
+
+// Writes 64 bits as bytes 0 and 1.
+POLYAD_INLINE void spread_64_bits(std::uint64_t bits, std::uint8_t* out) {
+#if defined(__AVX512BW__)
+  _mm512_storeu_si512(out, _mm512_maskz_set1_epi8(bits, 1));
+#elif defined(__SSE4_1__)
+  // a byte of the bits to 8 lanes, of which lane i keeps bit i
+  const __m128i lanes = _mm_set1_epi64x(static_cast<long long>(0x8040201008040201u));
+  for (int i = 0; i < 4; ++i) {
+    const __m128i pair = _mm_cvtsi32_si128(static_cast<int>(bits >> (16 * i) & 0xFFFF));
+    const __m128i bytes =
+        _mm_shuffle_epi8(pair, _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1));
+    const __m128i ones = _mm_min_epu8(_mm_and_si128(bytes, lanes), _mm_set1_epi8(1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out) + i, ones);
+  }
+#else
+  for (int i = 0; i < 64; ++i) out[i] = static_cast<std::uint8_t>(bits >> i & 1);
+#endif
+}
+
+// The same for the lowest `count` bits, 0 < count <= 64; writes no further.
+POLYAD_INLINE void spread_bits(std::uint64_t bits, std::uint8_t* out, int count) {
+  if (count == 64) {
+    spread_64_bits(bits, out);
+    return;
+  }
+  std::uint8_t padded[64];
+  spread_64_bits(bits, padded);
+  std::memcpy(out, padded, static_cast<std::size_t>(count));
+}
+
+// Transposes a 64 x 64 bit matrix in place: bit c of row r <-> bit r of row c. At distance J = 32,
+// 16, .. 1 the upper columns of row r and the lower ones of row r + J change places; rows are 8, 4
+// or 2 to a register, so that the last steps exchange lanes.
 struct Transpose64 {
   static constexpr int kLanes = kVectorWords;
   using Lanes = typename Vector<kLanes>::type;
@@ -269,17 +334,6 @@ inline __attribute__((noinline)) void transpose64(std::uint64_t (&rows)[64]) {
   Transpose64::step<2>(m);
   Transpose64::step<1>(m);
   std::memcpy(rows, m, sizeof(m));
-}
-
-// Writes the lowest `count` bits as bytes 0 and 1.
-POLYAD_INLINE void spread_bits(std::uint64_t bits, std::uint8_t* out, int count) {
-#if defined(__AVX512BW__)
-  if (count == 64) {
-    _mm512_storeu_si512(out, _mm512_maskz_set1_epi8(bits, 1));
-    return;
-  }
-#endif
-  for (int i = 0; i < count; ++i) out[i] = static_cast<std::uint8_t>(bits >> i & 1);
 }
 
 }  // namespace

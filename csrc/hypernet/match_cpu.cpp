@@ -1,3 +1,5 @@
+#include <bit>
+
 #include "common/parallel.hpp"
 #include "hypernet/match_rows_cpu.hpp"
 #include "hypernet/tables.hpp"
@@ -5,116 +7,146 @@
 namespace polyad::hypernet::POLYAD_ISA {
 namespace {
 
-// The words of a tile's row that hold samples, and the bits of the last of them
-// that do.
-struct Valid {
-  int words;
-  std::uint64_t last;
+// Edges that one item of work takes over a tile (or over all tiles in turn), enough to pay for
+// bringing the tile into the cache.
+constexpr int kMatchChunk = 512;
+constexpr int kCountChunk = 1024;
 
-  POLYAD_INLINE std::uint64_t mask(int word) const {
-    return word + 1 < words ? ~std::uint64_t{0} : word + 1 == words ? last : 0;
-  }
-};
-
-Valid valid_samples(const Planes& x, std::int64_t t) {
-  const std::int64_t left = x.samples - t * 64 * x.width;
-  if (left >= 64 * x.width) return {x.width, ~std::uint64_t{0}};
-  const int words = static_cast<int>((left + 63) / 64);
-  const int rest = static_cast<int>(left % 64);
-  return {words, rest == 0 ? ~std::uint64_t{0} : (std::uint64_t{1} << rest) - 1};
+// The number of edges of a chunk that starts at edge `first`.
+int chunk_size(const Edges& edges, std::int64_t first, int chunk) {
+  return static_cast<int>(first + chunk < edges.count ? chunk : edges.count - first);
 }
 
+// matched[b][n] bit i: sample n of the tile matches edge 64 b + i of the chunk
 template <int W>
-void match_width(const MatchArgs& args) {
-  const Edges& edges = args.edges;
-  const std::int64_t blocks = (edges.count + kBlock - 1) / kBlock;
-  parallel_for(args.x.tiles() * blocks, [&](std::int64_t item) {
-    const std::int64_t t = item / blocks, first = item % blocks * kBlock;
-    const Tile<W> tile = tile_at<W>(args.x, t);
-    const int count = static_cast<int>(first + kBlock < edges.count ? kBlock : edges.count - first);
-    BlockRows<W> rows;
-    bool in_order = true;
-    match_rows<W>(tile, edges, args.tolerance, first, count, rows);
-    for (int i = 0; i < count; ++i) in_order &= edges.order[first + i] == edges.order[first] + i;
+using MatchedSamples = std::uint64_t[kMatchChunk / kBlock][64 * W];
+
+template <int W>
+void match_samples(const MatchArgs& args, std::int64_t t, std::int64_t first, int count,
+                   MatchedSamples<W>& matched) {
+  const Tile<W> tile = tile_at<W>(args.x, t);
+  BlockRows<W> rows;
+  for (int b = 0; b * kBlock < count; ++b) {
+    const int edges = count - b * kBlock < kBlock ? count - b * kBlock : kBlock;
+    match_rows<W>(tile, args.edges, args.tolerance, first + b * kBlock, edges, rows);
     for (int w = 0; w < W; ++w) {
-      const std::int64_t n0 = (t * W + w) * 64;
-      if (n0 >= args.x.samples) break;
-      std::uint64_t m[64] = {};
-      for (int i = 0; i < count; ++i) m[i] = rows[i][w];
+      std::uint64_t m[64];
+      for (int i = 0; i < edges; ++i) m[i] = rows[i][w];
+      for (int i = edges; i < 64; ++i) m[i] = 0;
       transpose64(m);
-      const int samples = static_cast<int>(args.x.samples - n0 < 64 ? args.x.samples - n0 : 64);
-      for (int s = 0; s < samples; ++s) {
-        std::uint8_t* out = args.out + (n0 + s) * edges.count;
-        if (in_order) {
-          spread_bits(m[s], out + edges.order[first], count);
-        } else {
-          for (int i = 0; i < count; ++i) {
-            out[edges.order[first + i]] = static_cast<std::uint8_t>(m[s] >> i & 1);
-          }
-        }
-      }
+      std::memcpy(matched[b] + 64 * w, m, sizeof(m));
     }
-  });
+  }
 }
 
 template <int W>
-void match_counts_width(const MatchCountsArgs& args) {
-  const Edges& edges = args.edges;
-  const std::int64_t tiles = args.x.tiles();
-  const std::int64_t blocks = (edges.count + kBlock - 1) / kBlock;
-  parallel_for(blocks, [&](std::int64_t block) {
-    const std::int64_t first = block * kBlock;
-    const int count = static_cast<int>(first + kBlock < edges.count ? kBlock : edges.count - first);
-    BlockRows<W> rows;
-    std::int64_t sums[kBlock] = {};
-    for (std::int64_t t = 0; t < tiles; ++t) {
-      const Tile<W> tile = tile_at<W>(args.x, t);
-      const Valid valid = valid_samples(args.x, t);
-      match_rows<W>(tile, edges, args.tolerance, first, count, rows);
-      for (int i = 0; i < count; ++i) {
-        for (int w = 0; w < W; ++w) sums[i] += __builtin_popcountll(rows[i][w] & valid.mask(w));
-      }
-    }
-    for (int i = 0; i < count; ++i) args.out[edges.order[first + i]] = sums[i];
-  });
-}
-
-template <int W>
-void feedback_width(const FeedbackArgs& args) {
-  const Edges& edges = args.edges;
-  const std::int64_t tiles = args.x.tiles();
-  const std::int64_t blocks = (edges.count + kBlock - 1) / kBlock;
-  parallel_for(blocks, [&](std::int64_t block) {
-    const std::int64_t first = block * kBlock;
-    const int count = static_cast<int>(first + kBlock < edges.count ? kBlock : edges.count - first);
-    BlockRows<W> rows;
-    std::int64_t right[kBlock] = {}, wrong[kBlock] = {};
-    for (std::int64_t t = 0; t < tiles; ++t) {
-      const Tile<W> tile = tile_at<W>(args.x, t);
-      const std::uint64_t* masks = args.masks + t * 2 * W;  // 0 past the last sample
-      match_rows<W>(tile, edges, args.tolerance, first, count, rows);
-      for (int i = 0; i < count; ++i) {
-        for (int w = 0; w < W; ++w) {
-          right[i] += __builtin_popcountll(rows[i][w] & masks[w]);
-          wrong[i] += __builtin_popcountll(rows[i][w] & masks[W + w]);
+void match_chunk(const MatchArgs& args, std::int64_t t, std::int64_t first) {
+  const int count = chunk_size(args.edges, first, kMatchChunk);
+  const std::int32_t* order = args.edges.order + first;
+  MatchedSamples<W> matched;
+  match_samples<W>(args, t, first, count, matched);
+  bool in_order = true;
+  for (int i = 0; i < count; ++i) in_order &= order[i] == order[0] + i;
+  const std::int64_t n0 = t * 64 * W;
+  for (int s = 0; s < 64 * W && n0 + s < args.x.samples; ++s) {
+    std::uint8_t* out = args.out + (n0 + s) * args.edges.count;
+    for (int b = 0; b * kBlock < count; ++b) {
+      const int edges = count - b * kBlock < kBlock ? count - b * kBlock : kBlock;
+      const std::uint64_t bits = matched[b][s];
+      if (in_order) {
+        spread_bits(bits, out + order[0] + b * kBlock, edges);
+      } else {
+        for (int i = 0; i < edges; ++i) {
+          out[order[b * kBlock + i]] = static_cast<std::uint8_t>(bits >> i & 1);
         }
       }
     }
-    for (int i = 0; i < count; ++i) {
-      args.right[edges.order[first + i]] = right[i];
-      args.wrong[edges.order[first + i]] = wrong[i];
+  }
+}
+
+// The number of samples in all of `row`, and in those of `mask`.
+template <int W>
+POLYAD_INLINE std::int64_t count_samples(const std::uint64_t* row) {
+  std::int64_t sum = 0;
+  for (int w = 0; w < W; ++w) sum += std::popcount(row[w]);
+  return sum;
+}
+template <int W>
+POLYAD_INLINE std::int64_t count_samples(const std::uint64_t* row, const std::uint64_t* mask) {
+  std::int64_t sum = 0;
+  for (int w = 0; w < W; ++w) sum += std::popcount(row[w] & mask[w]);
+  return sum;
+}
+
+// Calls body(t, i, row) for every tile t and every edge i of the chunk, with its matches.
+template <int W, class Body>
+POLYAD_INLINE void for_matches(const Planes& x, const Edges& edges, const Tolerance& tolerance,
+                               std::int64_t first, int count, const Body& body) {
+  BlockRows<W> rows;
+  for (std::int64_t t = 0; t < x.tiles(); ++t) {
+    const Tile<W> tile = tile_at<W>(x, t);
+    for (int begin = 0; begin < count; begin += kBlock) {
+      const int size = count - begin < kBlock ? count - begin : kBlock;
+      match_rows<W>(tile, edges, tolerance, first + begin, size, rows);
+      for (int i = 0; i < size; ++i) body(t, begin + i, rows[i]);
     }
-  });
+  }
+}
+
+template <int W>
+void count_chunk(const MatchCountsArgs& args, std::int64_t first) {
+  const Planes& x = args.x;
+  const int count = chunk_size(args.edges, first, kCountChunk);
+  const std::int64_t whole = x.samples / (64 * W);  // tiles before one that is partly filled
+  const std::int64_t rest = x.samples % (64 * W);
+  std::uint64_t valid[W];  // the samples of that one
+  for (int w = 0; w < W; ++w) {
+    const std::int64_t bits = rest - 64 * w;
+    valid[w] = bits >= 64 ? ~std::uint64_t{0} : bits <= 0 ? 0 : (std::uint64_t{1} << bits) - 1;
+  }
+  std::int64_t sums[kCountChunk] = {};
+  for_matches<W>(x, args.edges, args.tolerance, first, count,
+                 [&](std::int64_t t, int i, const std::uint64_t* row) {
+                   sums[i] += t < whole ? count_samples<W>(row) : count_samples<W>(row, valid);
+                 });
+  for (int i = 0; i < count; ++i) args.out[args.edges.order[first + i]] = sums[i];
+}
+
+template <int W>
+void feedback_chunk(const FeedbackArgs& args, std::int64_t first) {
+  const int count = chunk_size(args.edges, first, kCountChunk);
+  std::int64_t right[kCountChunk] = {}, wrong[kCountChunk] = {};
+  for_matches<W>(args.x, args.edges, args.tolerance, first, count,
+                 [&](std::int64_t t, int i, const std::uint64_t* row) {
+                   const std::uint64_t* masks = args.masks + t * 2 * W;  // 0 past the last sample
+                   right[i] += count_samples<W>(row, masks);
+                   wrong[i] += count_samples<W>(row, masks + W);
+                 });
+  for (int i = 0; i < count; ++i) {
+    args.right[args.edges.order[first + i]] = right[i];
+    args.wrong[args.edges.order[first + i]] = wrong[i];
+  }
 }
 
 void match(const MatchArgs& args) {
-  for_width(args.x.width, [&]<int W>() { match_width<W>(args); });
+  const std::int64_t chunks = (args.edges.count + kMatchChunk - 1) / kMatchChunk;
+  for_width(args.x.width, [&]<int W>() {
+    parallel_for(args.x.tiles() * chunks, [&](std::int64_t item) {
+      match_chunk<W>(args, item / chunks, item % chunks * kMatchChunk);
+    });
+  });
 }
 void match_counts(const MatchCountsArgs& args) {
-  for_width(args.x.width, [&]<int W>() { match_counts_width<W>(args); });
+  const std::int64_t chunks = (args.edges.count + kCountChunk - 1) / kCountChunk;
+  for_width(args.x.width, [&]<int W>() {
+    parallel_for(chunks, [&](std::int64_t item) { count_chunk<W>(args, item * kCountChunk); });
+  });
 }
 void feedback(const FeedbackArgs& args) {
-  for_width(args.x.width, [&]<int W>() { feedback_width<W>(args); });
+  const std::int64_t chunks = (args.edges.count + kCountChunk - 1) / kCountChunk;
+  for_width(args.x.width, [&]<int W>() {
+    parallel_for(chunks, [&](std::int64_t item) { feedback_chunk<W>(args, item * kCountChunk); });
+  });
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
-// The formula of matching, on `Bits`: a word or row that holds one bit per
-// sample. The CPU loop uses rows of vector registers, the CUDA kernel 32-bit
-// words. `plane(j)` gives the bits of variable j.
+// The formula of matching, on `Bits`: a word or row that holds one bit per sample. The CPU loop
+// uses rows of vector registers, the CUDA kernel 32-bit words. `plane(j)` gives the bits of
+// variable j.
 //
-// A full adder `full_add(sum, b, c)` (sum <- sum ^ b ^ c, returns the carry)
-// and a half adder `half_add(sum, b)` come with the Bits type.
+// A full adder `full_add(sum, b, c)` (sum <- sum ^ b ^ c, returns the carry) and a half adder
+// `half_add(sum, b)` come with the Bits type.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,7 @@
 namespace polyad::hypernet {
 namespace {
 
-// All literals agree: the AND of the positive planes without the OR of the
-// negative ones.
+// All literals agree: the AND of the positive planes without the OR of the negative ones.
 template <class Bits, class Plane>
 POLYAD_INLINE Bits match_exact(const Plane& plane, const Literals& edge, const Bits& zeros) {
   Bits all = ~zeros;
@@ -25,9 +24,8 @@ POLYAD_INLINE Bits match_exact(const Plane& plane, const Literals& edge, const B
   return all & ~any;
 }
 
-// The same for K edges of one shape (positives, count) whose literals lie side
-// by side: the loop over the literals serves them all, which hides its
-// overhead.
+// The same for K edges of one shape (positives, count) whose literals lie side by side: the loop
+// over the literals serves them all, which hides its overhead.
 template <int K, class Bits, class Plane>
 POLYAD_INLINE void match_exact_together(const Plane& plane, const Literals& first,
                                         const Bits& zeros, Bits (&out)[K]) {
@@ -62,10 +60,9 @@ POLYAD_INLINE Bits full_add_complements(Bits& sum, const Bits& b, const Bits& c)
   return full_add(sum, ~b, ~c);
 }
 
-// Bit-sliced counter: level l is bit l of every sample's count. It starts at
-// 2^levels - 1 - t, so that it overflows exactly in the samples with more than
-// t mismatches. A caller that knows the number of levels gives it as `Levels`;
-// 0 leaves it to run time.
+// Bit-sliced counter: level l is bit l of every sample's count. It starts at 2^levels - 1 - t, so
+// that it overflows exactly in the samples with more than t mismatches. A caller that knows the
+// number of levels gives it as `Levels`; 0 leaves it to run time.
 template <class Bits, int Levels = 0>
 struct MismatchCounter {
   Bits ones, twos, fours;                    // levels 0, 1, 2 apart, to stay in registers
@@ -114,8 +111,7 @@ struct MismatchCounter {
 
   POLYAD_INLINE void add(const Bits& a) { add_two(half_add(ones, a)); }
 
-  // Literals that ask for 1 differ where their plane is 0: `Complement` counts
-  // the zeros of a.
+  // Literals that ask for 1 differ where their plane is 0: `Complement` counts the zeros of a.
   template <bool Complement>
   POLYAD_INLINE Bits add_ones(const Bits& a, const Bits& b) {
     return Complement ? full_add_complements(ones, a, b) : full_add(ones, a, b);
@@ -159,8 +155,7 @@ POLYAD_INLINE void count_literals(const Plane& plane, const std::int32_t* variab
   mismatches.template add<Complement>(a);
 }
 
-// The same for literals of one sign, all but the last of an odd number. Returns
-// the number added.
+// The same for literals of one sign, all but the last of an odd number. Returns the number added.
 template <bool Complement, class Counter, class Bits, class Plane>
 POLYAD_INLINE int count_sign(const Plane& plane, const std::int32_t* variable, int count,
                              Counter& mismatches) {

@@ -1,8 +1,6 @@
-// What the CPU kernels of matching share: the matches of a block of edges over
-// one tile of samples.
+// What the CPU kernels of matching share: the matches of a block of edges over one tile of samples.
 //
-// Everything here has internal linkage, because each ISA level compiles its own
-// copy.
+// Everything here has internal linkage, because each ISA level compiles its own copy.
 #pragma once
 
 #include "common/bits.hpp"
@@ -38,12 +36,11 @@ POLYAD_INLINE Tile<W> tile_at(const Planes& x, std::int64_t t) {
   return {x.words + t * x.variables * W};
 }
 
-// Edges that share the loop over their literals: with 32 registers four hide
-// its overhead, with 16 more than two would spill.
+// Edges that share the loop over their literals: with 32 registers four hide its overhead, with 16
+// more than two would spill.
 constexpr int kTogether = kVectorWords == 8 ? 4 : 2;
 
-// The number of edges from e on, at most `limit`, that have the shape of edge
-// e.
+// The number of edges from e on, at most `limit`, that have the shape of edge e.
 inline int run_of_shape(const Edges& edges, std::int64_t e, int limit) {
   const std::int64_t* offsets = edges.offsets + e;
   const std::int32_t* positives = edges.positives + e;
@@ -88,8 +85,8 @@ __attribute__((noinline)) void match_run_tolerant(const Tile<W>& tile, const Edg
   }
 }
 
-// rows[i] <- the samples that match edge first + i, for i < count. Samples past
-// the last of the batch may match.
+// rows[i] <- the samples that match edge first + i, for i < count. Samples past the last of the
+// batch may match.
 template <int W>
 void match_rows(const Tile<W>& tile, const Edges& edges, const Tolerance& tolerance,
                 std::int64_t first, int count, BlockRows<W>& rows) {

@@ -9,9 +9,8 @@ namespace {
 
 constexpr std::int64_t kFloatRun = 256;  // edges added in the weights' type before the double sum
 
-// Bit-sliced sums of one sign. Level l of `sum` is bit l of every sample's
-// total; `held` are the carry-save digits (ones, twos, fours) that wait at each
-// weight bit.
+// Bit-sliced sums of one sign. Level l of `sum` is bit l of every sample's total; `held` are the
+// carry-save digits (ones, twos, fours) that wait at each weight bit.
 template <int W>
 struct BitSum {
   Row<W> sum[63];
@@ -32,9 +31,9 @@ struct BitSum {
     for (int l = level; l < levels && carry.any(); ++l) carry = half_add(sum[l], carry);
   }
 
-  // total += 2^bit * (sum of the rows that `members` names). The row at kBlock
-  // is zero: it is what counting the trailing zeros of an exhausted `members`
-  // names, which rounds the rows up to eights.
+  // total += 2^bit * (sum of the rows that `members` names). The row at kBlock is zero: it is what
+  // counting the trailing zeros of an exhausted `members` names, which rounds the rows up to
+  // eights.
   __attribute__((noinline)) void add(const BlockRows<W>& rows, std::uint64_t members, int bit) {
     Row<W> ones = held[bit][0], twos = held[bit][1], fours = held[bit][2];
     while (members != 0) {
@@ -74,8 +73,8 @@ struct BitSum {
   }
 };
 
-// scratch[block, sign, bit]: which of a block's 64 edges have that bit in |w|.
-// Blocks do not cross classes; class c begins at block begin / 64 + c.
+// scratch[block, sign, bit]: which of a block's 64 edges have that bit in |w|. Blocks do not cross
+// classes; class c begins at block begin / 64 + c.
 void slice_weights(const VotesArgs<std::int64_t>& args, std::int64_t c) {
   const int bits = args.bits;
   const std::int64_t begin = args.class_offsets[c], end = args.class_offsets[c + 1];
@@ -140,11 +139,23 @@ void votes_int_tile(const VotesArgs<std::int64_t>& args, std::int64_t t, std::in
   }
 }
 
-// run[s] += weight for every sample s that matches
+// run[s] += w_e for every edge e of a block and every sample s that matches it.
+//
+// Most words of the rows are zero when edges are long, in no pattern that a branch could learn. So
+// the rows that a word has are first listed as bits, eight rows to a list, and the lists walked.
 template <int W, class Weight>
-POLYAD_INLINE void add_weight(const std::uint64_t* row, Weight weight, Weight* run) {
-  for (int w = 0; w < W; ++w) {
-    if (row[w] != 0) add_where(run + 64 * w, row[w], weight);
+POLYAD_INLINE void add_weights(const BlockRows<W>& rows, const Weight* weights,
+                               const std::int32_t* order, int count, Weight* run) {
+  for (int first = 0; first < count; first += 8) {
+    const int end = first + 8 < count ? first + 8 : count;
+    std::uint64_t live = 0;
+    for (int i = first; i < end; ++i) {
+      live |= static_cast<std::uint64_t>(nonzero_words<W>(rows[i])) << (8 * (i - first));
+    }
+    for (; live != 0; live &= live - 1) {
+      const int at = std::countr_zero(live), i = first + at / 8, w = at % 8;
+      add_where(run + 64 * w, rows[i][w], weights[order[i]]);
+    }
   }
 }
 
@@ -160,9 +171,7 @@ void votes_float_tile(const VotesArgs<Weight>& args, std::int64_t t, std::int64_
     for (std::int64_t e = first; e < end && e < first + kFloatRun; e += kBlock) {
       const int count = static_cast<int>(e + kBlock < end ? kBlock : end - e);
       match_rows<W>(tile, edges, args.tolerance, e, count, rows);
-      for (int i = 0; i < count; ++i) {
-        add_weight<W>(rows[i], args.weights[edges.order[e + i]], run);
-      }
+      add_weights<W>(rows, args.weights, edges.order + e, count, run);
     }
     for (int s = 0; s < 64 * W; ++s) total[s] += run[s];
   }

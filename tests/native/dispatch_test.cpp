@@ -10,8 +10,8 @@
 namespace polyad {
 namespace {
 
-// What isa() does in a fresh process under POLYAD_ISA = wanted: exits with the
-// level, or 9 if it throws std::runtime_error.
+// What isa() does in a fresh process under POLYAD_ISA = wanted: exits with the level, or 9 if it
+// throws std::runtime_error.
 [[noreturn]] void exit_with_level(const char* wanted) {
   setenv("POLYAD_ISA", wanted, 1);
   try {

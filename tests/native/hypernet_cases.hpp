@@ -1,5 +1,4 @@
-// Random edges and batches, and their kernel order, for the native tests of the
-// hypernet kernels.
+// Random edges and batches, and their kernel order, for the native tests of the hypernet kernels.
 #pragma once
 
 #include <algorithm>
@@ -27,8 +26,8 @@ inline std::int64_t below(Generator& random, std::int64_t n) {
   return std::uniform_int_distribution<std::int64_t>(0, n - 1)(random);
 }
 
-// Adds an edge of `order` distinct variables out of [0, variables), the first
-// `negatives` of a random order of which ask for 0.
+// Adds an edge of `order` distinct variables out of [0, variables), the first `negatives` of a
+// random order of which ask for 0.
 inline void add_edge(EdgeList& edges, Generator& random, std::int64_t variables, int order,
                      int negatives) {
   std::vector<std::int32_t> all(static_cast<std::size_t>(variables));
@@ -44,9 +43,8 @@ inline void add_edge(EdgeList& edges, Generator& random, std::int64_t variables,
   }
 }
 
-// `count` edges in runs of 1 .. 20 that share their order (0 .. longest) and
-// mix of signs, so that kernels which take several edges of one shape at once
-// meet whole, broken and single groups.
+// `count` edges in runs of 1 .. 20 that share their order (0 .. longest) and mix of signs, so that
+// kernels which take several edges of one shape at once meet whole, broken and single groups.
 inline EdgeList random_edges(Generator& random, std::int64_t variables, std::int64_t count,
                              int longest, bool negatives = true) {
   EdgeList edges;

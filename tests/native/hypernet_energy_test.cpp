@@ -11,9 +11,8 @@ POLYAD_AT_EVERY_LEVEL(Energy);
 
 std::size_t size(std::int64_t n) { return static_cast<std::size_t>(n); }
 
-// Real samples and edges, in T, with the answers in double by the definition.
-// Beside each sum stands the sum of its absolute terms, which the error is
-// relative to.
+// Real samples and edges, in T, with the answers in double by the definition. Beside each sum
+// stands the sum of its absolute terms, which the error is relative to.
 template <class T>
 struct Problem {
   std::int64_t samples, variables;
@@ -130,8 +129,7 @@ struct Problem {
     return out;
   }
 
-  // eps of T times this bounds the error: "a few hundred eps of the sum of
-  // absolute terms"
+  // eps of T times this bounds the error: "a few hundred eps of the sum of absolute terms"
   static constexpr double kBound = 400 * (std::is_same_v<T, float> ? 0x1p-23 : 0x1p-52);
 
   static void expect_near(const std::vector<T>& got, const std::vector<double>& want,
@@ -215,8 +213,7 @@ TEST_P(Energy, SharedPrefixes) {
   problem.expect_right(energies());
 }
 
-// No x times its own gradient: where a literal is 0, its leave-one-out product
-// is still exact.
+// No x times its own gradient: where a literal is 0, its leave-one-out product is still exact.
 TEST_P(Energy, ZerosAreExact) {
   EdgeList edges;
   edges.variables = {{0, 1, 2}};

@@ -19,8 +19,7 @@ bool matches(const Batch& batch, const EdgeList& edges, std::int64_t n, std::int
   return mismatches <= t;
 }
 
-// One problem with everything a caller passes, and the answer by the
-// definition.
+// One problem with everything a caller passes, and the answer by the definition.
 struct Problem {
   Batch batch;
   EdgeList edges;
@@ -181,8 +180,7 @@ TEST_P(Match, ExactMatchesTheDefinition) {
 TEST_P(Match, LongExactEdges) {
   Generator random(12);
   Problem problem(random, 600, 128, 200, 70, 2, 0);
-  // Random samples never match long edges: make every third sample agree with
-  // some edge.
+  // Random samples never match long edges: make every third sample agree with some edge.
   for (std::int64_t n = 0; n < 600; n += 3) {
     const auto e = static_cast<std::size_t>(below(random, 200));
     for (std::size_t l = 0; l < problem.edges.variables[e].size(); ++l) {
@@ -216,8 +214,7 @@ TEST_P(Match, EdgeCounts) {
   }
 }
 
-// All edges of one shape, as a k-uniform hypernet has them: many more than a
-// block, one class.
+// All edges of one shape, as a k-uniform hypernet has them: many more than a block, one class.
 TEST_P(Match, UniformEdges) {
   Generator random(14);
   for (int k : {0, 1, 2, 3, 10}) {

@@ -1,5 +1,5 @@
-// The ISA levels as test parameters: one body runs against the function tables
-// of every level, and is skipped at those that this processor lacks.
+// The ISA levels as test parameters: one body runs against the function tables of every level, and
+// is skipped at those that this processor lacks.
 #pragma once
 
 #include <gtest/gtest.h>
