@@ -1,25 +1,15 @@
 """What the wheel contains, links and needs. Skipped unless POLYAD_WHEEL names one."""
 
+import importlib.metadata
 import re
 import subprocess
 import zipfile
 
 import pytest
+from packaging.requirements import Requirement
 
 BASELINE = {"libc.so.6", "libm.so.6", "libgcc_s.so.1", "libstdc++.so.6", "libpthread.so.0"}
 LOADERS = {"ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
-# What typer and rich need is installed with them.
-HARD = (
-    "annotated-doc",
-    "markdown-it-py",
-    "mdurl",
-    "numpy",
-    "pygments",
-    "rich",
-    "shellingham",
-    "typer",
-    "typing-extensions",
-)
 
 
 def needed(library):
@@ -28,6 +18,21 @@ def needed(library):
         ["readelf", "--dynamic", "--wide", library], check=True, capture_output=True, text=True
     ).stdout
     return set(re.findall(r"\(NEEDED\).*\[(.+)\]", listing))
+
+
+def with_dependencies(*distributions):
+    """The distributions and all that they require."""
+    found, pending = [], list(distributions)
+    while pending:
+        name = pending.pop().lower().replace("_", "-")
+        if name in found:
+            continue
+        found.append(name)
+        for text in importlib.metadata.requires(name) or ():
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                pending.append(requirement.name)
+    return found
 
 
 def extension(unpacked, name):
@@ -90,7 +95,8 @@ def test_imports_with_numpy_alone(bare_python):
 
 def test_command_line_starts_with_the_hard_dependencies(bare_python):
     result = bare_python(
-        "sys.argv = ['polyad', '--help']\nfrom polyad.cli import main\nmain()\n", *HARD
+        "sys.argv = ['polyad', '--help']\nfrom polyad.cli import main\nmain()\n",
+        *with_dependencies("numpy", "rich", "typer"),
     )
     assert result.returncode == 0, result.stderr
     assert "demo" in result.stdout
@@ -101,7 +107,7 @@ def test_demo_names_the_extra_that_is_missing(bare_python, tmp_path):
     result = bare_python(
         f"sys.argv = ['polyad', 'demo', '--out', {str(out)!r}]\n"
         "from polyad.cli import main\nmain()\n",
-        *HARD,
+        *with_dependencies("numpy", "rich", "typer"),
     )
     assert result.returncode == 1
     assert "polyad[demo]" in result.stderr
