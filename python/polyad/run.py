@@ -124,6 +124,16 @@ class Run:
         """Whether training came to its end: only then do the metrics say how long it took."""
         return "seconds_train" in self.metrics()
 
+    def setting(self, name: str) -> Any:
+        """Return an entry of settings.json.
+
+        Raises:
+            RunError: It is not there.
+        """
+        if name not in self.settings:
+            raise RunError(f"{self.file('settings.json')}: damaged (no {name!r})")
+        return self.settings[name]
+
     def metrics(self) -> dict[str, float]:
         """Return what metrics.json holds; empty if nothing was measured yet."""
         path = self.file("metrics.json")

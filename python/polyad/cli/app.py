@@ -19,8 +19,15 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: 1 for data and runs that cannot be used, 2 for wrong arguments."""
 
 
+ORDER = ("demo", "info", "train", "evaluate", "recall", "bench")
+
+
 class Commands(TyperGroup):
     """A group whose errors are one line on stderr and an exit code, never a traceback."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands, in the order in which a newcomer meets them."""
+        return sorted(super().list_commands(ctx), key=ORDER.index)
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Run a command line and exit."""
@@ -35,7 +42,8 @@ class Commands(TyperGroup):
             code, line = _explain(error)
             if debug:
                 traceback.print_exception(error)
-            print(f"polyad: {line}", file=sys.stderr)
+            if line:
+                print(f"polyad: {line}", file=sys.stderr)
         sys.exit(code if isinstance(code, int) else OK)
 
     def invoke(self, ctx: Any) -> Any:
@@ -61,6 +69,8 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if hasattr(error, "format_message"):  # usage errors of click, wherever typer keeps them
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "polyad"
+        if not error.format_message():  # no arguments at all: the help was printed
+            return USAGE, ""
         return USAGE, f"{_one_line(error.format_message())} (see '{command} --help')"
     if isinstance(error, MemoryError):
         return FAILED, "out of memory"
@@ -81,7 +91,7 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
@@ -107,7 +117,7 @@ def polyad(
         bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")
     ] = False,
 ) -> None:
-    """Weighted hyperedges that learn, explain and recall; fast on an ordinary processor."""
+    """Weighted hyperedges that learn, explain and recall, fast on an ordinary processor."""
 
 
 def _add_commands() -> None:

@@ -22,10 +22,10 @@ def bench(
     ] = None,
     op: Annotated[str | None, typer.Option(help="Only this op: votes, energy ...")] = None,
 ) -> None:
-    """Measure the kernels beside their rivals on this machine.
+    """Measure the kernels beside their rivals here.
 
-    Prints one row per op, size, rival and number of threads, with the factor to ours. Rivals that
-    are not installed are left out and named.
+    Prints one row per op, size, rival and number of threads, with the factor to ours. Rivals
+    that are not installed are left out and named.
     """
     from polyad import bench as benches
 

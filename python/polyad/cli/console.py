@@ -22,7 +22,7 @@ from rich.text import Text
 
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="Threads of the kernels; results do not depend on it. [default: all]"),
+    typer.Option(min=1, help="Threads of the kernels; results do not depend on it."),
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same data, same seed, same answer.")]
 
@@ -99,7 +99,7 @@ def training_bar(bars: Progress, what: str) -> Callable[[Mapping[str, Any]], Non
     started: list[tuple[TaskID, int]] = []
 
     def report(info: Mapping[str, Any]) -> None:
-        if info["step"] == "stopping":
+        if info["stage"] == "stopping":
             bars.console.print(info["message"], soft_wrap=True)
             return
         if not started:
@@ -110,7 +110,7 @@ def training_bar(bars: Progress, what: str) -> Callable[[Mapping[str, Any]], Non
             task,
             completed=info["epoch"],
             seen=info["samples"] * (info["epoch"] - first),
-            note=f"{100 * info['train_accuracy']:.1f} % of training right, "
+            note=f"{info['accuracy_train_percent']:.1f} % of training right, "
             f"{info['edges']:,} hyperedges",
         )
 

@@ -33,11 +33,12 @@ def demo(
     seed: Seed = 0,
     threads: Threads = None,
 ) -> None:
-    """Teach a hypernet real handwritten digits, one at a time, and show what it learned.
+    """Teach a hypernet handwritten digits and show what it learned.
 
-    Prints its accuracy as it sees more examples and how well it recalls digits from half their
-    pixels; draws recalled digits, the strongest hyperedges and an explained decision; writes PNGs
-    and one self-contained HTML page. Needs scikit-learn and matplotlib: pip install 'polyad[demo]'.
+    It meets them one at a time, then learns from its errors. Prints its accuracy as it sees
+    more examples and how well it recalls digits from half their pixels; draws recalled digits,
+    the strongest hyperedges and an explained decision; writes PNGs and one self-contained HTML
+    page. Needs scikit-learn and matplotlib: pip install 'polyad[demo]'.
     """
     from polyad.recipes import digits_demo
     from polyad.report.hypernet_page import NOT_COMPARABLE, accuracy_by_seen

@@ -17,7 +17,7 @@ EXTRAS = {"demo": ("sklearn", "matplotlib"), "torch": ("torch",), "xgi": ("xgi",
 def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show versions, instruction sets, threads, CUDA, and what is installed besides."""
+    """Show what this installation is made of and can do."""
     import polyad
     from polyad.data import NAMED
     from polyad.recipes import RUNS

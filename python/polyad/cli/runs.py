@@ -29,10 +29,10 @@ def evaluate(
     ] = None,
     threads: Threads = None,
 ) -> None:
-    """Measure a run on test examples: accuracy, by class, and what was taken for what.
+    """Measure a run: its accuracy, and what it took for what.
 
-    The figures go into RUN/metrics.json, or for other data into RUN/metrics-NAME.json; pictures and
-    page are drawn again.
+    The figures go into RUN/metrics.json, or for other data into RUN/metrics-NAME.json;
+    pictures and page are drawn again.
     """
     from polyad.data import load_test
     from polyad.recipes import of_run
@@ -89,10 +89,11 @@ def recall(
     seed: Seed = 0,
     threads: Threads = None,
 ) -> None:
-    """Hide part of test examples at random and let the model recall it.
+    """Hide part of test examples and let the run recall it.
 
-    Draws RUN/recall.png if the data are pictures, and says which share of the hidden features was
-    recalled rightly, beside answering with the more frequent value of each feature.
+    What is hidden is drawn at random. Draws RUN/recall.png if the data are pictures, and says
+    which share of the hidden features was recalled rightly, beside answering with the more
+    frequent value of each feature.
     """
     from polyad.recipes import of_run
     from polyad.run import Run

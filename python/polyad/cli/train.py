@@ -19,15 +19,19 @@ from polyad.cli.console import (
     use_threads,
 )
 
+DATA, MODEL = "Data", "Model"
+
 app = typer.Typer(
-    help="Train a model and leave a run folder: settings, checkpoint, figures, pictures, a page.",
     no_args_is_help=True,
 )
 
 
 @app.callback()
 def train() -> None:
-    """Train a model and leave a run folder: settings, checkpoint, figures, pictures, a page."""
+    """Train a model and leave a run folder.
+
+    It holds the settings, a checkpoint, figures (metrics.json), pictures and one HTML page.
+    """
 
 
 @app.command()
@@ -39,59 +43,96 @@ def hypernet(
         typer.Option(
             help="digits (comes with scikit-learn), or a path: .npz with X and y or x_train ...; "
             ".csv; a folder of MNIST-style idx files.",
+            rich_help_panel=DATA,
         ),
     ] = None,
     test_data: Annotated[
         str | None,
         typer.Option(
-            help="Where the test examples are. [default: those of the source, else a fixed third]"
+            help="Where the test examples are; else those of the source, else a fixed third.",
+            rich_help_panel=DATA,
         ),
     ] = None,
     label_column: Annotated[
         str | None,
         typer.Option(
-            help="Of a .csv: first, last, a name, or a number from 1. "
-            "[default: label, class, target or y of the header, else last]"
+            help="Of a .csv: first, last, a name, or a number from 1; else what the header calls "
+            "label, class, target or y, else the last.",
+            rich_help_panel=DATA,
         ),
     ] = None,
     shape: Annotated[
         str | None,
-        typer.Option("--image-shape", metavar="HxW", help="If the features are pixels: 28x28."),
+        typer.Option(
+            "--image-shape",
+            metavar="HxW",
+            help="If the features are pixels: 28x28.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(min=2, help="Refuse labels outside 0 .. CLASSES - 1.")
+        int | None,
+        typer.Option(min=2, help="Refuse labels outside 0 .. CLASSES - 1.", rich_help_panel=DATA),
     ] = None,
     encoder: Annotated[
         str,
-        typer.Option(help="binary: a 0/1 variable a feature; thermometer: one a level."),
+        typer.Option(
+            help="binary: a 0/1 variable a feature; thermometer: one a level.",
+            rich_help_panel=MODEL,
+        ),
     ] = "binary",
     threshold: Annotated[
         float | None,
-        typer.Option(help="A feature is on above it. [default: half the largest value]"),
+        typer.Option(
+            help="A feature is on above it; else at half the largest value.", rich_help_panel=MODEL
+        ),
     ] = None,
-    levels: Annotated[int, typer.Option(min=1, max=255, help="Levels of the thermometer.")] = 8,
+    levels: Annotated[
+        int, typer.Option(min=1, max=255, help="Levels of the thermometer.", rich_help_panel=MODEL)
+    ] = 8,
     objective: Annotated[
-        str, typer.Option(help="votes: classify and recall; likelihood: also sample, log_prob.")
+        str,
+        typer.Option(
+            help="votes: classify and recall; likelihood: also sample, log_prob.",
+            rich_help_panel=MODEL,
+        ),
     ] = "votes",
     epochs: Annotated[
-        int | None, typer.Option(min=0, help="Passes that learn; 0: one-shot only.")
+        int | None,
+        typer.Option(min=0, help="Passes that learn; 0: one-shot only.", rich_help_panel=MODEL),
     ] = None,
     orders: Annotated[
         str | None,
-        typer.Option(metavar="K[,K...]", help="Literals of a hyperedge."),
+        typer.Option(
+            metavar="K[,K...]",
+            help="Literals of a hyperedge; all: whole examples, to recall with.",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option(help="Literals that may differ: a count, or a share below 1."),
+        typer.Option(
+            help="Literals that may differ: a count, or a share below 1.", rich_help_panel=MODEL
+        ),
     ] = None,
     edges_per_example: Annotated[
-        int | None, typer.Option(min=1, help="Hyperedges drawn from an example.")
+        int | None,
+        typer.Option(min=1, help="Hyperedges drawn from an example.", rich_help_panel=MODEL),
     ] = None,
-    max_edges: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Size of a correction.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Examples a correction.")] = None,
+    max_edges: Annotated[
+        int | None, typer.Option(min=1, help="At most so many.", rich_help_panel=MODEL)
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Size of a correction.", rich_help_panel=MODEL)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Examples a correction.", rich_help_panel=MODEL)
+    ] = None,
     replace: Annotated[
-        float | None, typer.Option(help="Share of the worst hyperedges redrawn in a pass.")
+        float | None,
+        typer.Option(
+            help="Share of the worst hyperedges redrawn in a pass.", rich_help_panel=MODEL
+        ),
     ] = None,
     seed: Seed = 0,
     threads: Threads = None,
@@ -103,10 +144,11 @@ def hypernet(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is there.")] = False,
 ) -> None:
-    """Train a hypernet: hyperedges drawn from examples, reweighted and replaced as it errs.
+    """Train a hypernet, a set of weighted hyperedges.
 
-    Settings without a default here have the model's: see polyad.models.Hypernet. Ctrl-C ends the
-    pass under way, leaves a checkpoint and says how to go on; the result is then the same as
+    They are drawn from examples, then reweighted and replaced as the model errs. Settings
+    without a default here have the model's: see polyad.models.Hypernet. Ctrl-C ends the pass
+    under way, leaves a checkpoint and says how to go on; the result is then the same as
     without the interrupt.
     """
     from polyad.recipes import hypernet as recipe
@@ -172,13 +214,13 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def _orders(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
+def _orders(text: str | None) -> tuple[int, ...] | str | None:
+    if text is None or text == "all":
+        return text
     parts = text.split(",")
     if not all(part.isdecimal() and int(part) >= 1 for part in parts):
         raise typer.BadParameter(
-            f"expected numbers of at least 1 with commas between, got {text!r}",
+            f"expected all, or numbers of at least 1 with commas between, got {text!r}",
             param_hint="--orders",
         )
     return tuple(int(part) for part in parts)

@@ -134,8 +134,6 @@ def _numbers(
 
 
 def _is_number(cell: str) -> bool:
-    if "_" in cell:  # float() takes 1_000, numpy does not
-        return False
     try:
         float(cell)
     except ValueError:

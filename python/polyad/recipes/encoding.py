@@ -24,11 +24,11 @@ class Encoding:
 
     Attributes:
         threshold: A feature counts as on above it; recall is measured on these bits.
-        levels: None, or thresholds [I, L] of a thermometer: variable i * L + l says x_i >= t_il.
+        levels: None, or the L levels of a thermometer: variable i * L + l says x_i >= t_l.
     """
 
     threshold: float
-    levels: NDArray[np.float64] | None = None
+    levels: tuple[float, ...] | None = None
 
     @classmethod
     def choose(cls, encoder: str, data: Dataset, threshold: float | None, levels: int) -> Encoding:
@@ -38,28 +38,36 @@ class Encoding:
             encoder: 'binary': one variable a feature; 'thermometer': ``levels`` variables.
             data: The training examples.
             threshold: Where a feature turns on; None: at half the largest value there is.
-            levels: Variables a feature for the thermometer.
+            levels: Variables a feature for the thermometer. They are evenly spaced but for one,
+                which is where a feature turns on.
 
         Raises:
-            ValueError: Another encoder.
+            ValueError: Another encoder; a threshold that is no number.
         """
         if encoder not in ENCODERS:
             raise ValueError(f"encoder: expected {' or '.join(ENCODERS)}, got {encoder!r}")
+        integers = data.X.dtype == np.uint8
         if threshold is None:
             half = float(data.X.max()) / 2
-            threshold = half - 0.5 if data.X.dtype == np.uint8 else half
+            threshold = np.ceil(half) - 0.5 if integers else half
+        if not np.isfinite(threshold):
+            raise ValueError(f"threshold: expected a finite number, got {threshold}")
         if encoder == "binary":
-            return cls(threshold)
+            return cls(float(threshold))
         from polyad.models import ThermometerEncoder
 
-        fitted = ThermometerEncoder(levels=levels).fit(data.X)
-        return cls(threshold, np.asarray(fitted.thresholds_, np.float64))
+        even = ThermometerEncoder(levels=levels).fit(data.X).thresholds_[0]
+        turn = np.floor(threshold) + 1 if integers else np.nextafter(threshold, np.inf)
+        even[np.abs(even - turn).argmin()] = turn
+        return cls(float(threshold), tuple(np.unique(even).tolist()))
 
     def encode(self, X: NDArray[Any]) -> NDArray[Any]:
         """Return what the model takes: ``X`` itself (it has its own threshold), or [N, I * L]."""
         if self.levels is None:
             return X
-        return (X[:, :, None] >= self.levels).reshape(len(X), -1).astype(np.uint8)
+        from polyad.models import ThermometerEncoder
+
+        return ThermometerEncoder(thresholds=self.levels).fit(X[:1]).transform(X)
 
     def bits(self, X: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the features that are on, [N, I]."""
@@ -67,45 +75,39 @@ class Encoding:
 
     def spread(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return a mask of features as a mask of variables."""
-        return mask if self.levels is None else np.repeat(mask, self.levels.shape[-1], axis=-1)
+        return mask if self.levels is None else np.repeat(mask, len(self.levels), axis=-1)
 
-    def decode(self, variables: NDArray[Any]) -> NDArray[np.uint8]:
-        """Return the features that are on, from the model's variables.
-
-        With a thermometer a feature is on if the lowest level above the threshold is.
-        """
+    def decode(self, variables: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the features that are on, [N, I], from the model's variables."""
         if self.levels is None:
-            return variables.astype(np.uint8)
-        count = self.levels.shape[-1]
-        levels = np.broadcast_to(self.levels, (variables.shape[1] // count, count))
-        above = np.where(levels > self.threshold, levels, np.inf)
-        nearest = np.where(np.isfinite(above).any(1), above.argmin(1), levels.argmax(1))
-        grouped = variables.reshape(len(variables), -1, count)
-        return np.take_along_axis(grouped, nearest[None, :, None], 2)[:, :, 0].astype(np.uint8)
+            return variables
+        turn = int(np.searchsorted(self.levels, self.threshold, side="right"))
+        return variables.reshape(len(variables), -1, len(self.levels))[:, :, turn]
+
+    def shades(self, variables: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the share of each feature's variables that are on, [N, I], to draw it."""
+        count = 1 if self.levels is None else len(self.levels)
+        return np.asarray(variables.reshape(len(variables), -1, count).mean(2))
 
     def settings(self) -> dict[str, Any]:
         """Return what settings.json keeps."""
-        return {
-            "threshold": self.threshold,
-            "levels": None if self.levels is None else self.levels.tolist(),
-        }
+        return {"threshold": self.threshold, "levels": self.levels}
 
     @classmethod
     def of(cls, run: Run) -> Encoding:
         """Return the encoding that a run was trained with."""
-        kept = run.settings["encoding"]
-        levels = kept["levels"]
-        return cls(kept["threshold"], None if levels is None else np.array(levels))
+        kept = run.setting("encoding")
+        levels = kept.get("levels")
+        return cls(kept["threshold"], None if levels is None else tuple(levels))
 
-    def literals(
-        self, edge: int, model: Hypernet, shape: tuple[int, int], weight: float, label: str
-    ) -> EdgePicture:
-        """Return edge number ``edge`` as a picture."""
-        start, stop = model.edges_.offsets[edge : edge + 2]
-        indices, values = model.edges_.indices[start:stop], model.edges_.values
-        signs = np.ones(stop - start, bool) if values is None else values[start:stop].astype(bool)
-        count = 1 if self.levels is None else self.levels.shape[-1]
+    def picture(self, edge: int, model: Hypernet, shape: tuple[int, int]) -> EdgePicture:
+        """Return edge number ``edge`` of ``model`` as a picture of its literals."""
+        count = 1 if self.levels is None else len(self.levels)
+        edges = model.edges_.numpy()
+        values = np.ones(len(edges.indices), np.uint8) if edges.values is None else edges.values
+        inside = slice(*edges.offsets[edge : edge + 2])
         asked = np.zeros((2, shape[0] * shape[1]))
-        np.add.at(asked, (signs.astype(int), indices // count), 1.0)
-        off, on = np.minimum(1.0, asked / max(1.0, count / 2))
-        return EdgePicture(label, weight, on=on.reshape(shape), off=off.reshape(shape))
+        np.add.at(asked, (values[inside], edges.indices[inside] // count), 1.0)
+        off, on = (np.minimum(1.0, part / max(1.0, count / 2)).reshape(shape) for part in asked)
+        label = str(model.classes_[model.labels_[edge]])
+        return EdgePicture(label, float(model.weights_[edge]), on, off)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from polyad import data as sources
 from polyad.data import Split
 from polyad.recipes.encoding import Encoding
@@ -28,6 +30,9 @@ __all__ = ["evaluate", "load_data", "load_model", "recall", "resume", "train"]
 MODEL = "hypernet"
 CHECKPOINT_SECONDS = 5.0
 """A kill costs at most the epochs of this many seconds, and the one under way."""
+
+CURVE_SAMPLES = 2000
+"""Accuracy after every epoch is measured on so many examples of each part."""
 
 Progress = Callable[[Mapping[str, Any]], None]
 
@@ -98,7 +103,7 @@ def train(
         },
         "encoder": encoder,
         "encoding": encoding.settings(),
-        "parameters": {n: v for n, v in model.get_params().items() if n != "on_progress"},
+        "parameters": model.get_params(),
     }
     run = Run.create(out, MODEL, settings, replace=replace_run)
     try:
@@ -149,21 +154,31 @@ def _learn(
     rows = [row for row in run.history() if row["epoch"] <= first]
     before = rows[-1]["seconds"] if rows else 0.0
     saved = float("-inf")
+    X = encoding.encode(split.train.X)
+    few = [
+        part.take(np.arange(min(len(part), CURVE_SAMPLES))) for part in (split.train, split.test)
+    ]
+    few_X = [encoding.encode(part.X) for part in few]
     heard = "stopping after this epoch; once more to stop at the last checkpoint"
 
     def notice() -> None:
         if on_progress is not None:
-            on_progress({"step": "stopping", "message": heard})
+            on_progress({"stage": "stopping", "message": heard})
 
     with stopping(notice) as asked:
 
         def after_epoch(info: Mapping[str, Any]) -> bool:
             nonlocal saved
             now = time.perf_counter()
+            train, test = (
+                100 * float((model.predict(x) == part.y).mean())
+                for x, part in zip(few_X, few, strict=True)
+            )
             rows.append(
                 {
                     "epoch": int(info["epoch"]),
-                    "accuracy_train_percent": 100 * float(info["train_accuracy"]),
+                    "accuracy_train_percent": train,
+                    "accuracy_test_percent": test,
                     "updates_percent": 100 * float(info["updates"]),
                     "edges": int(info["edges"]),
                     "seconds": before + now - started,
@@ -171,15 +186,13 @@ def _learn(
             )
             if asked.is_set() or now - saved > CHECKPOINT_SECONDS:
                 saved = now
-                _save(run, info["model"], rows)
+                _save(run, model, rows)
             if on_progress is not None:
-                on_progress(info)
+                on_progress({**info, "accuracy_train_percent": train})
             return asked.is_set()
 
-        model.set_params(on_progress=after_epoch)
         started = time.perf_counter()
-        learn(encoding.encode(split.train.X), split.train.y)
-        model.set_params(on_progress=None)
+        learn(X, split.train.y, on_progress=after_epoch)
         seconds = before + time.perf_counter() - started
         if asked.is_set() and model.n_iter_ < model.epochs:
             raise Interrupted(
@@ -188,7 +201,6 @@ def _learn(
             )
         _save(run, model, rows)
     evaluate(run, model=model, split=split)
-    X = encoding.encode(split.train.X)
     run.add_metrics(  # seconds_train says that the run has finished: it comes last
         samples_train=len(split.train),
         features=split.train.X.shape[1],

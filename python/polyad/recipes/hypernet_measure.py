@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,7 @@ def load_data(run: Run) -> Split:
         RunError: The data is not what it was.
         DataError: It cannot be read any more.
     """
-    options = dict(run.settings["data"])
+    options = dict(run.setting("data"))
     fingerprint = options.pop("fingerprint")
     shape = options.pop("image_shape")
     split = sources.load(**options, image_shape=None if shape is None else tuple(shape))
@@ -129,7 +128,7 @@ def evaluate(
 
 
 def _require_fit(run: Run, model: Hypernet, encoding: Encoding, data: Dataset) -> None:
-    per_feature = 1 if encoding.levels is None else encoding.levels.shape[-1]
+    per_feature = 1 if encoding.levels is None else len(encoding.levels)
     features = model.n_features_in_ // per_feature
     if data.X.shape[1] != features:
         raise ValueError(
@@ -144,8 +143,8 @@ def _require_fit(run: Run, model: Hypernet, encoding: Encoding, data: Dataset) -
         )
 
 
-def _listed(values: Sequence[Any]) -> str:
-    shown = [str(value) for value in values]
+def _listed(values: NDArray[Any]) -> str:
+    shown = [str(value) for value in values.tolist()]
     return ", ".join(shown if len(shown) <= 12 else [*shown[:5], "...", *shown[-2:]])
 
 
@@ -159,10 +158,12 @@ def draw_learning(
             "learning",
             figures.curves(
                 [row["epoch"] for row in rows],
-                {"training": [row["accuracy_train_percent"] for row in rows]},
+                {
+                    "training": [row["accuracy_train_percent"] for row in rows],
+                    "held out": [row["accuracy_test_percent"] for row in rows],
+                },
                 x_label="passes over the training examples (0: one-shot)",
                 y_label="right, %",
-                levels={"test": run.metrics()["accuracy_test_percent"]},
             ),
         )
     if len(model.classes_) <= 60:
@@ -180,13 +181,8 @@ def draw_edges(run: Run, model: Hypernet, encoding: Encoding, split: Split, dept
     columns, under = [], []
     for c, name in enumerate(model.classes_[:10]):
         own = np.flatnonzero(model.labels_ == c)
-        best = own[np.argsort(-model.weights_[own], kind="stable")[:depth]]
-        columns.append(
-            [
-                encoding.literals(int(e), model, shape, float(model.weights_[e]), str(name))
-                for e in best
-            ]
-        )
+        best = own[np.argsort(model.weights_[own], kind="stable")[::-1][:depth]]
+        columns.append([encoding.picture(int(edge), model, shape) for edge in best])
         under.append(bits[split.train.y == name].mean(0).reshape(shape))
     run.save_picture("edges", hypernet.strongest_edges(columns, under))
 
@@ -198,15 +194,15 @@ def draw_decision(run: Run, model: Hypernet, encoding: Encoding, split: Split) -
     X = encoding.encode(test.X[:100])
     right = np.flatnonzero(model.predict(X) == test.y[:100])
     chosen = int(right[0]) if len(right) else 0
-    votes = model.decision_function(X[chosen : chosen + 1])[0]
+    votes = model.votes(X[chosen : chosen + 1])[0]
     winner = model.classes_[int(np.argmax(votes))]
     edges = [
-        encoding.literals(spoken.edge, model, shape, spoken.weight, str(spoken.label))
-        for spoken in model.explain(X[chosen], top=64)
+        encoding.picture(spoken.edge, model, shape)
+        for spoken in model.explain(X[chosen], top=64).edges
         if spoken.label == winner
     ]
     figure = hypernet.explained(
-        encoding.bits(test.X[chosen : chosen + 1]).reshape(shape),
+        encoding.shades(_variables(encoding, test.X[chosen : chosen + 1])).reshape(shape),
         edges[:8],
         votes,
         [str(name) for name in model.classes_],
@@ -257,6 +253,7 @@ def recall(
     model: Hypernet | None = None,
     split: Split | None = None,
     mask: NDArray[np.bool_] | None = None,
+    into: Run | None = None,
 ) -> Recall:
     """Hide features of test examples, recall them, and draw the first few.
 
@@ -270,6 +267,7 @@ def recall(
         model: The run's model, if it is loaded.
         split: The run's data, if it is loaded.
         mask: bool [I] or [samples, I], True = shown, instead of ``hide``.
+        into: Another run that gets the figures, the picture and the page.
 
     Raises:
         RunError: No checkpoint, or the run's data has changed.
@@ -287,14 +285,16 @@ def recall(
     mask = np.broadcast_to(mask, test.X.shape)
     if mask.all():
         raise ValueError(f"hide: {hide} of {test.X.shape[1]} features hides none of them")
-    truth = encoding.bits(test.X)
-    found = encoding.decode(model.recall(encoding.encode(test.X), encoding.spread(mask)))
+    truth, shown = encoding.bits(test.X), encoding.encode(test.X)
+    recalled = model.recall(shown, encoding.spread(mask))
+    found = encoding.decode(recalled)
     majority = encoding.bits(split.train.X).mean(0) > 0.5
     right = 100 * float((found == truth)[~mask].mean())
     by_majority = 100 * float((majority == truth)[~mask].mean())
     hidden = 100 * float(1 - mask.mean())
     key = name.replace("-", "_")
-    run.add_metrics(
+    kept = into or run
+    kept.add_metrics(
         **{
             f"{key}_hidden_percent": hidden,
             f"{key}_right_percent": right,
@@ -305,17 +305,23 @@ def recall(
     picture = None
     if test.image_shape is not None:
         drawn = slice(0, min(count, len(test)))
-        picture = run.save_picture(
+        picture = kept.save_picture(
             name,
             hypernet.recalled_pictures(
-                truth[drawn].reshape(-1, *test.image_shape),
+                encoding.shades(_variables(encoding, test.X[drawn])).reshape(-1, *test.image_shape),
                 mask[drawn].reshape(-1, *test.image_shape),
-                found[drawn].reshape(-1, *test.image_shape),
+                encoding.shades(recalled[drawn]).reshape(-1, *test.image_shape),
+                (found != truth)[drawn].reshape(-1, *test.image_shape),
                 [str(label) for label in test.y[drawn]],
             ),
         )
-    write_page(run)
+    write_page(kept)
     return Recall(hidden, right, by_majority, len(test), picture)
+
+
+def _variables(encoding: Encoding, X: NDArray[Any]) -> NDArray[np.uint8]:
+    """The 0/1 variables of ``X``, also where the model itself applies the threshold."""
+    return encoding.bits(X) if encoding.levels is None else encoding.encode(X)
 
 
 def _one_of_each(y: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -58,38 +58,44 @@ def recalled_pictures(
     original: NDArray[Any],
     mask: NDArray[Any],
     recalled: NDArray[Any],
+    wrong: NDArray[np.bool_],
     titles: Sequence[str],
 ) -> Figure:
-    """Draw three rows: the pictures, what was shown of them, and what was recalled.
+    """Draw four rows: the pictures, what was shown of them, what was recalled, and what is new.
 
-    Shown pixels are dark, recalled ones blue, hidden ones pale; a recalled pixel that is wrong
-    carries a dot.
+    Hidden pixels are sand-coloured. In the last row recalled pixels are blue, and those that are
+    wrong carry a dot.
 
     Args:
-        original: The truth, bits [n, height, width].
+        original: The truth, [n, height, width] within 0 .. 1.
         mask: bool, the same shape, True = shown.
-        recalled: Bits, the same shape.
+        recalled: As ``original``.
+        wrong: bool, the same shape: pixels that get a dot.
         titles: n names.
     """
     count, height, width = original.shape
     cell = min(1.0, 11.0 / count)
-    figure = new_figure(cell * count + 0.95, cell * 3 * height / width + 0.75)
-    rows = figure.subplots(3, count, squeeze=False)
-    shown = np.where(mask[..., None], _on_white(original, INK), _rgb(UNKNOWN))
-    filled = np.where(mask[..., None], _on_white(original, INK), _on_white(recalled, BLUE))
-    wrong = (recalled != original) & ~mask
-    panels = (("truth", _on_white(original, INK)), ("shown", shown), ("recalled", filled))
-    for row, (name, pictures) in enumerate(panels):
-        for column in range(count):
-            axes = rows[row, column]
-            axes.imshow(pictures[column], interpolation="nearest")
+    figure = new_figure(
+        cell * count + 0.95, 4 * (cell * height / width + 0.05) + 0.35, h_pad=0.02, hspace=0.0
+    )
+    grid = figure.subplots(4, count, squeeze=False)
+    completed = np.where(mask, original, recalled)
+    inked, shown = _on_white(original, INK), mask[..., None]
+    panels = {
+        "truth": inked,
+        "shown": np.where(shown, inked, _rgb(UNKNOWN)),
+        "recalled": _on_white(completed, INK),
+        "new in it": np.where(shown, inked, _on_white(recalled, BLUE)),
+    }
+    for row, (name, pictures) in zip(grid, panels.items(), strict=True):
+        for axes, picture in zip(row, pictures, strict=True):
+            axes.imshow(picture, interpolation="nearest")
             _box(axes)
-            if row == 0:
-                axes.set_title(titles[column], loc="center", fontsize=11)
-            if row == 2:
-                y, x = np.nonzero(wrong[column])
-                axes.scatter(x, y, s=9 * (8 / max(height, width)), color=VERMILION, zorder=3)
-        rows[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=10)
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=10)
+    for column in range(count):
+        grid[0, column].set_title(titles[column], loc="center", fontsize=11)
+        y, x = np.nonzero(wrong[column] & ~mask[column])
+        grid[3, column].scatter(x, y, s=9 * (8 / max(height, width)), color=VERMILION, zorder=3)
     return figure
 
 
@@ -101,17 +107,19 @@ def _box(axes: Axes) -> None:
 
 def _draw_edge(axes: Axes, edge: EdgePicture, under: NDArray[Any] | None) -> None:
     """Blue cells ask for ink, vermilion cells for none; ``under`` is drawn faintly below them."""
+    from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
     height, width = edge.on.shape
     ground = np.zeros((height, width)) if under is None else under
     axes.imshow(_on_white(0.30 * ground, INK), interpolation="nearest")
     for strengths, colour in ((edge.on, BLUE), (edge.off, VERMILION)):
-        for y, x in np.argwhere(strengths > 0):
-            alpha = 0.30 + 0.65 * float(strengths[y, x])
-            axes.add_patch(
-                Rectangle((x - 0.42, y - 0.42), 0.84, 0.84, color=colour, alpha=alpha, linewidth=0)
-            )
+        y, x = np.nonzero(strengths)
+        cells = [Rectangle((i - 0.42, j - 0.42), 0.84, 0.84) for j, i in zip(y, x, strict=True)]
+        alphas = 0.30 + 0.65 * strengths[y, x]
+        axes.add_collection(
+            PatchCollection(cells, facecolor=colour, alpha=alphas, linewidth=0), autolim=False
+        )
     _box(axes)
 
 

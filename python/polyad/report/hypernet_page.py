@@ -26,8 +26,15 @@ class _Picture(NamedTuple):
 
 
 _RECALLED = (
-    "Each column is a held-out picture that the hypernet never saw. Dark pixels were shown, pale "
-    "ones hidden; blue pixels were recalled, and a dot marks those that are wrong."
+    "Each column is a held-out picture that the hypernet never saw. Sand-coloured pixels were "
+    "hidden. The last row is the third with the recalled pixels in blue; a dot marks those that "
+    "are wrong."
+)
+
+_MEMORY = (
+    "Another hypernet recalls: it holds one long hyperedge for every example, drawn in a single "
+    "pass, and sees each pixel in shades of grey. The hyperedges that fit best what is shown say "
+    "what is hidden."
 )
 
 _PICTURES = (
@@ -35,9 +42,9 @@ _PICTURES = (
         "stream",
         "One example at a time",
         "Accuracy on held-out pictures against the number of examples seen",
-        "Every example is seen once, alone, and then forgotten: hyperedges are drawn from it. The "
+        "Every example is seen once, alone: hyperedges are drawn from it, and it is forgotten. The "
         "points are the share of held-out pictures classified rightly so far; the dashed line is "
-        "what the passes that learn from errors add.",
+        "where a hypernet ends that may look at the examples again and learn from its errors.",
     ),
     _Picture(
         "recall",
@@ -49,8 +56,8 @@ _PICTURES = (
         "recall-lower",
         "Recalled from the upper half",
         "Test pictures, their upper halves, and what the hypernet recalled below",
-        "The same hypernet with the lower half hidden, which is harder: no neighbour of a hidden "
-        "pixel is left.",
+        "The same with the lower half hidden, which is harder: hidden pixels have hardly a "
+        "neighbour that is shown.",
     ),
     _Picture(
         "edges",
@@ -100,18 +107,16 @@ def write_page(run: Run) -> None:
         if not path.is_file():
             continue
         page.heading(picture.title)
+        if picture.name == "recall" and run.file("memory").is_dir():
+            page.text(_MEMORY)
         key = picture.name.replace("-", "_")
         if f"{key}_right_percent" in metrics:
             page.text(recall_sentence(metrics, key))
         page.picture(path, picture.alternative, picture.caption)
-        if picture.name == "stream":
-            page.table(
-                ["examples seen", "held-out right"],
-                [(f"{n:,}", f"{value:.1f} %") for n, value in accuracy_by_seen(metrics)],
-            )
     page.heading("Go on")
     page.text("The folder of this page is a run; these commands read it.")
-    page.command(f"polyad evaluate {run.path}\npolyad recall {run.path} --hide 0.7")
+    memory = run.path / "memory" if run.file("memory").is_dir() else run.path
+    page.command(f"polyad evaluate {run.path}\npolyad recall {memory} --hide 0.7")
     page.folded(
         "Every figure (metrics.json)",
         [(name, f"{value:,.6g}") for name, value in metrics.items()],
@@ -137,9 +142,10 @@ def accuracy_by_seen(metrics: Mapping[str, float]) -> list[tuple[int, float]]:
 def recall_sentence(metrics: Mapping[str, float], name: str) -> str:
     """Return one sentence with the figures of a recall, beside per-pixel majority."""
     return (
-        f"{metrics[f'{name}_hidden_percent']:.0f} % of {metrics[f'{name}_samples']:.0f} held-out "
-        f"examples was hidden, and {metrics[f'{name}_right_percent']:.1f} % of that was recalled "
-        "rightly. The more frequent value of each feature, always, would be right in "
+        f"In {metrics[f'{name}_samples']:,.0f} held-out examples "
+        f"{metrics[f'{name}_hidden_percent']:.0f} % of the features were hidden, and "
+        f"{metrics[f'{name}_right_percent']:.1f} % of these were recalled rightly (on or off). "
+        "Always answering with the more frequent value of each feature: "
         f"{metrics[f'{name}_majority_right_percent']:.1f} %."
     )
 

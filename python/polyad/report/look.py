@@ -22,7 +22,7 @@ INK = "#1f2933"
 GREY = "#7b8794"
 RULE = "#cbd2d9"
 PAPER = "#ffffff"
-UNKNOWN = "#e9edf1"
+UNKNOWN = "#f4e3c1"
 
 _SETTINGS: dict[str, Any] = {
     "figure.facecolor": PAPER,
@@ -76,11 +76,18 @@ def in_our_look(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure
     return drawn
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of that size in inches; its parts never overlap."""
-    from matplotlib.figure import Figure
+def new_figure(width: float, height: float, **padding: Any) -> Figure:
+    """Return an empty figure of that size in inches; its parts never overlap.
 
-    return Figure(figsize=(width, height), layout="constrained")
+    Args:
+        width: Inches.
+        height: Inches.
+        **padding: Of matplotlib's ConstrainedLayoutEngine: h_pad, w_pad, hspace, wspace.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(**padding))
 
 
 def bare(axes: Axes, **titles: Any) -> None:

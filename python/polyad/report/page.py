@@ -9,7 +9,9 @@ from pathlib import Path
 
 from polyad._files import written_whole
 from polyad._version import __version__
+from polyad.run import PICTURE_DPI
 
+_SCREEN_DPI = 96
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fbfbfa; --card: #fff; --ink: #1f2933; --soft: #52606d;
   --rule: #dde2e7; --accent: #0067a3; }
@@ -98,9 +100,11 @@ class Page:
             alternative: What the picture shows, for those who cannot see it.
             caption: How to read it.
         """
-        data = base64.b64encode(path.read_bytes()).decode()
+        content = path.read_bytes()
+        data = base64.b64encode(content).decode()
+        width = int.from_bytes(content[16:20], "big") * _SCREEN_DPI // PICTURE_DPI
         self._parts.append(
-            f'<figure><div class="frame"><img src="data:image/png;base64,{data}" '
+            f'<figure><div class="frame"><img src="data:image/png;base64,{data}" width="{width}" '
             f'alt="{escape(alternative)}"></div><figcaption>{escape(caption)}</figcaption></figure>'
         )
 
