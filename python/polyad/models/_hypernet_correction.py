@@ -3,7 +3,7 @@
 For a batch of examples x of classes y, with votes s_c(x) = sum_i w_i phi_i(x) 1[y_i = c]:
 
 1.  draw a rival class r ~ P(r | x) = softmax(s(x)); only examples with r != y are corrected;
-2.  reweight:   g_i = #{matching examples with y = y_i} - #{matching examples with r = y_i}, w_i += step(g_i),
+2.  reweight:   g_i = #{matches with y = y_i} - #{matches with r = y_i},  w_i += step(g_i),
     w_i >= 0; on average this is the gradient of log P(y | x), that is <phi_i>_data - <phi_i>_model
     over the label;
 3.  swap:   for examples that edge i nearly matches or nearly misses, every variable's score moves
@@ -12,9 +12,9 @@ For a batch of examples x of classes y, with votes s_c(x) = sum_i w_i phi_i(x) 1
 
 Counts are whole numbers that float32 holds exactly, so results do not depend on threads.
 
-Source of 1 and 2: B.-T. Zhang, hypernetworks (error correction of matching edges), here with a drawn
-instead of the best wrong class. Step sizes: Adam (Kingma and Ba 2015). 3 is ours: a straight-through
-gradient of the match in its literals.
+Source of 1 and 2: B.-T. Zhang, hypernetworks (error correction of matching edges), here with a
+drawn instead of the best wrong class. Step sizes: Adam (Kingma and Ba 2015). 3 is ours: a
+straight-through gradient of the match in its literals.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _near(seen: BitPlanes, part: Any, allowed: NDArray[np.int32]) -> NDArray[np.
     inner = allowed - reach - 1
     near = np.asarray(match(seen, part, tolerance=allowed + reach))
     far_inside = np.asarray(match(seen, part, tolerance=np.maximum(inner, 0)))
-    return (near & ~(far_inside & (inner >= 0))).astype(np.float32)
+    return np.asarray(near & ~(far_inside & (inner >= 0)), np.float32)
 
 
 def _reweight(edge_set: EdgeSet, gain: Doubles, rate: float) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from polyad._files import written_whole
 from polyad._hyperedges import Hyperedges
-from polyad.models._hypernet_structure import EdgeSet, Variation
+from polyad.models._hypernet_structure import OTHERS, EdgeSet, Variation
 
 if TYPE_CHECKING:
     from polyad.models.hypernet import Hypernet
@@ -108,7 +108,7 @@ def _build(header: dict[str, Any], file: Any) -> Hypernet:
         Hyperedges(file["indices"], file["offsets"], file["values"]),
         variables=net.n_features_in_,
         classes=len(classes),
-        scores=file["scores"] if "scores" in file else None,
+        scores=file.get("scores"),
         **fields,
     )
     _require_consistent(net)
@@ -125,7 +125,8 @@ def _build(header: dict[str, Any], file: Any) -> Hypernet:
 def _require_consistent(net: Hypernet) -> None:
     edge_set, count = net._edge_set, len(net._edge_set.edges)
     for name in EdgeSet.PER_EDGE:
-        if getattr(edge_set, name).shape != (count,):
+        shape = (count, 1 + OTHERS) if name == "sources" else (count,)
+        if getattr(edge_set, name).shape != shape:
             raise ValueError(f"{name} does not have one entry for each of {count} edges")
     if edge_set.scores is not None and edge_set.scores.shape != (count, edge_set.variables):
         raise ValueError("scores do not fit the edges")

@@ -27,10 +27,11 @@ def to_xgi(net: Hypernet) -> xgi.Hypergraph:
     library = _import_xgi()
     names = getattr(net, "feature_names_in_", None)
     nodes = list(range(net.n_features_in_)) if names is None else [str(name) for name in names]
-    graph = library.Hypergraph()
+    graph: Any = library.Hypergraph()
     graph.add_nodes_from(nodes)
     graph["n_features"] = net.n_features_in_
-    graph["classes"] = net.classes_.tolist()
+    classes = net.classes_.tolist()
+    graph["classes"] = classes
     edges = net.edges_
     assert edges.values is not None
     for edge in range(len(edges)):
@@ -40,13 +41,11 @@ def to_xgi(net: Hypernet) -> xgi.Hypergraph:
             members,
             idx=edge,
             weight=float(net.weights_[edge]),
-            label=net.classes_[net.labels_[edge]].item()
-            if isinstance(net.classes_, np.ndarray) and net.classes_.dtype != object
-            else net.classes_[net.labels_[edge]],
+            label=classes[net.labels_[edge]],
             tolerance=int(net.tolerances_[edge]),
             values=dict(zip(members, edges.values[inside].tolist(), strict=True)),
         )
-    return graph
+    return graph  # type: ignore[no-any-return]
 
 
 def from_xgi(graph: xgi.Hypergraph, **parameters: Any) -> Hypernet:

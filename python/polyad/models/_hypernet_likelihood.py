@@ -15,6 +15,7 @@ Sources: Sejnowski 1986 (higher-order Boltzmann machine); Hinton 2002 (contrasti
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,13 @@ from numpy.typing import NDArray
 
 from polyad._bit_planes import BitPlanes
 from polyad._hyperedges import Hyperedges
-from polyad.models._hypernet_structure import Bits, Doubles, EdgeSet, Ints
+from polyad.models._hypernet_structure import (
+    Bits,
+    Doubles,
+    EdgeSet,
+    Ints,
+    sources_of,
+)
 from polyad.ops.hypernet import gibbs, match, match_counts, votes
 
 EXACT_VARIABLES = 20
@@ -176,7 +183,7 @@ def annealed_log_partition(edge_set: EdgeSet, chains: int, steps: int, seed: int
     x = rng.integers(0, 2, (chains, edge_set.variables)).astype(np.uint8)
     y = rng.integers(0, edge_set.classes, chains)
     log_ratio, level = np.zeros(chains), np.linspace(0, 1, steps + 1)
-    for now, after in zip(level[:-1], level[1:], strict=True):
+    for now, after in pairwise(level):
         log_ratio += (after - now) * log_weights(x, edge_set)[np.arange(chains), y]
         x, y = walk.run(x, 1, temperature=1 / after)
     free = edge_set.variables * np.log(2) + np.log(edge_set.classes)
@@ -212,5 +219,5 @@ def base_edges(variables: int, classes: int, x: Bits, y: Ints) -> EdgeSet:
         variables,
         classes,
         np.ones(count, np.int64),
-        np.full(count, -1, np.int64),
+        sources_of(np.full(count, -1)),
     )

@@ -1,17 +1,19 @@
 """Recall by voting: edges that fit what is observed say what the rest should be.
 
-score_i = w_i exp(-beta m_i + gamma n_i)      m_i: literals of edge i that differ from the observed
-p_j     = sum_{i: v_ij = 1} score_i / sum_{i: j in E_i} score_i        part, n_i: those that agree or not
+score_i = w_i exp(-beta m_i + gamma n_i)
+p_j     = sum_{i: v_ij = 1} score_i / sum_{i: j in E_i} score_i
 
-n_i is the number of literals of edge i that are observed. beta and gamma say how much a mismatch
-costs and how much an edge gains that was tested on more; they are calibrated on examples with a
-random half hidden, leaving out the edges that were drawn from the example itself.
+n_i is the number of literals of edge i that are observed, m_i of those that differ. beta and gamma
+say how much a mismatch costs and how much an edge gains that was tested on more; they are
+calibrated on examples with a random half hidden, leaving out the edges that were drawn from the
+example itself.
 
 Source: B.-T. Zhang, hypernetworks (associative recall from a cue); the graded score is ours.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +27,8 @@ PRIOR_VOTE = 1e-3
 
 COSTS = (0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0, 1.25, 1.5, 1.8, 2.2, 3.0, 4.0)
 GAINS = (0.0, 0.15, 0.3, 0.6, 1.0)
-CALIBRATION_PAIRS = 2**18
-"""Examples x edges that calibration looks at."""
+CALIBRATION_PAIRS, CALIBRATION_VARIABLES = 2**21, 128
+"""Examples x edges, and variables, that calibration looks at."""
 
 
 def vote_shares(
@@ -38,7 +40,6 @@ def vote_shares(
     gain: float,
     *,
     labels: Ints | None = None,
-    sources: Ints | None = None,
 ) -> NDArray[np.float32]:
     """Return the share of votes for value 1 of every variable.
 
@@ -50,7 +51,6 @@ def vote_shares(
         cost: beta.
         gain: gamma.
         labels: [N] class numbers whose edges alone vote, or None.
-        sources: [N] rows whose own edges do not vote, or None.
 
     Returns:
         float32 [N, I].
@@ -66,7 +66,6 @@ def vote_shares(
             cost,
             gain,
             None if labels is None else labels[rows],
-            None if sources is None else sources[rows],
         )
     return shares
 
@@ -79,7 +78,6 @@ def _shares(
     cost: float,
     gain: float,
     labels: Ints | None,
-    sources: Ints | None,
 ) -> NDArray[np.float32]:
     ones = (observed & (x == 1)).astype(np.float32)
     zeros = (observed & (x == 0)).astype(np.float32)
@@ -92,14 +90,8 @@ def _shares(
         wants_one, wants_zero = _dense(edge_set, begin, end)
         differ = ones @ wants_zero.T + zeros @ wants_one.T
         tested = differ + ones @ wants_one.T + zeros @ wants_zero.T
-        weights = edge_set.weights[begin:end]
-        with np.errstate(divide="ignore"):
-            log_weights = np.log(np.maximum(weights, 0)).astype(np.float32)
-        log_score = log_weights - np.float32(cost) * differ + np.float32(gain) * tested
-        if labels is not None:
-            log_score[edge_set.labels[begin:end][None, :] != labels[:, None]] = -np.inf
-        if sources is not None:
-            log_score[edge_set.sources[begin:end][None, :] == sources[:, None]] = -np.inf
+        start = _log_weights(edge_set, begin, end, labels, None)
+        log_score = start - np.float32(cost) * differ + np.float32(gain) * tested
         higher = np.maximum(top, log_score.max(axis=1, keepdims=True))
         higher = np.where(np.isfinite(higher), higher, np.float32(0))
         shrink = np.where(np.isfinite(top), np.exp(np.minimum(top - higher, 0)), np.float32(0))
@@ -127,7 +119,6 @@ def _dense(
 def calibrate(
     edge_set: EdgeSet,
     x: Bits,
-    prior: Doubles,
     rng: np.random.Generator,
     sources: Ints | None,
 ) -> tuple[float, float] | None:
@@ -136,33 +127,96 @@ def calibrate(
     Args:
         edge_set: The edges.
         x: uint8 [N, I], the examples to look at.
-        prior: [I].
         rng: Randomness.
         sources: [N], the number by which edges name these examples as their source, or None.
 
     Returns:
         None if there is nothing to look at.
     """
-    rows = min(len(x), 256, max(8, CALIBRATION_PAIRS // max(1, len(edge_set))))
-    if not len(edge_set) or not rows or not x.shape[1]:
+    count = min(len(x), 256, max(8, CALIBRATION_PAIRS // max(1, len(edge_set))))
+    if not len(edge_set) or not count or not x.shape[1]:
         return None
-    picked = rng.permutation(len(x))[:rows]
-    x = x[picked]
-    observed = rng.random(x.shape) < 0.5
-    hidden, own = ~observed, None if sources is None else sources[picked]
+    rows = rng.permutation(len(x))[:count]
+    columns = rng.permutation(x.shape[1])[:CALIBRATION_VARIABLES]
+    x, observed = x[rows], rng.random((count, x.shape[1])) < 0.5
+    cue = _Cue(edge_set, x, observed, None if sources is None else sources[rows], columns)
+    hidden, target = ~observed[:, columns], x[:, columns]
 
     def loss(cost: float, gain: float) -> float:
-        shares = vote_shares(edge_set, x, observed, prior, cost, gain, sources=own)
-        right = np.where(x == 1, shares, 1 - shares)[hidden]
+        shares = cue.shares(cost, gain)
+        right = np.where(target == 1, shares, 1 - shares)[hidden]
         return -float(np.log(np.clip(right, 0.01, 1)).sum(dtype=np.float64))
 
-    several = len(np.unique(edge_set.orders)) > 1 or int(edge_set.orders.max()) < x.shape[1] // 2
-    cost = min(COSTS, key=lambda c: loss(c, GAINS[0]))
-    if not several:
-        return cost, GAINS[0]
+    cost = _lowest(lambda c: loss(c, GAINS[0]), COSTS)
+    if len(np.unique(edge_set.orders)) == 1 and 2 * int(edge_set.orders[0]) > x.shape[1]:
+        return cost, GAINS[0]  # edges that are tested on about the same
     gain = min(GAINS, key=lambda g: loss(cost, g))
-    near = [c for c in COSTS if cost / 2 <= c <= 2.5 * cost]
-    return min(near, key=lambda c: loss(c, gain)), gain
+    return _lowest(lambda c: loss(c, gain), COSTS), gain
+
+
+def _lowest(loss: Callable[[float], float], choices: Sequence[float]) -> float:
+    """The choice with the lowest loss, taken to fall and then rise along ``choices``."""
+    low, high = 0, len(choices) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if loss(choices[middle]) <= loss(choices[middle + 1]):
+            high = middle
+        else:
+            low = middle + 1
+    return choices[low]
+
+
+class _Cue:
+    """Counts of one cue, kept, so that several grades can be tried on it."""
+
+    def __init__(
+        self,
+        edge_set: EdgeSet,
+        x: Bits,
+        observed: NDArray[np.bool_],
+        sources: Ints | None,
+        columns: Ints,
+    ) -> None:
+        count = len(edge_set)
+        self.differ = np.empty((len(x), count), np.float32)
+        self.tested = np.empty((len(x), count), np.float32)
+        self.wants_one = np.empty((count, len(columns)), np.float32)
+        self.wants = np.empty((count, len(columns)), np.float32)
+        ones = (observed & (x == 1)).astype(np.float32)
+        zeros = (observed & (x == 0)).astype(np.float32)
+        for begin in range(0, count, EDGE_BLOCK):
+            own = slice(begin, min(begin + EDGE_BLOCK, count))
+            wants_one, wants_zero = _dense(edge_set, own.start, own.stop)
+            differ = ones @ wants_zero.T + zeros @ wants_one.T
+            self.differ[:, own] = differ
+            self.tested[:, own] = differ + ones @ wants_one.T + zeros @ wants_zero.T
+            self.wants_one[own] = wants_one[:, columns]
+            self.wants[own] = self.wants_one[own] + wants_zero[:, columns]
+        self.start = _log_weights(edge_set, 0, count, None, sources)
+
+    def shares(self, cost: float, gain: float) -> NDArray[np.float32]:
+        """The share of votes for 1, 0.5 where nothing votes."""
+        score = self.start - np.float32(cost) * self.differ + np.float32(gain) * self.tested
+        top = score.max(axis=1, keepdims=True)
+        score = np.exp(score - np.where(np.isfinite(top), top, np.float32(0)))
+        weight = np.float32(PRIOR_VOTE) * np.maximum(score.sum(axis=1, keepdims=True), 1e-30)
+        return np.asarray(
+            (score @ self.wants_one + weight / 2) / (score @ self.wants + weight), np.float32
+        )
+
+
+def _log_weights(
+    edge_set: EdgeSet, begin: int, end: int, labels: Ints | None, sources: Ints | None
+) -> NDArray[np.float32]:
+    """Log weights of edges begin .. end - 1, [N or 1, edges]; -inf where an edge must not vote."""
+    with np.errstate(divide="ignore"):
+        start = np.log(np.maximum(edge_set.weights[begin:end], 0)).astype(np.float32)[None, :]
+    if labels is not None:
+        start = np.where(edge_set.labels[begin:end] == labels[:, None], start, -np.inf)
+    if sources is not None:
+        own = (edge_set.sources[begin:end].T[:, None, :] == sources[:, None]).any(axis=0)
+        start = np.where(own, -np.inf, start)
+    return np.asarray(start, np.float32)
 
 
 def fill_step_by_step(

@@ -1,14 +1,16 @@
 """The edge set of a hypernet: drawing, adding and removing edges, and the orders that survive.
 
-Draw    an example x of class y, an order k, k variables with chance proportional to
+Parts   an example x of class y, an order k, k variables with chance proportional to
         sqrt(p_j (1 - p_j)), and their values in x: the edge ((j, x_j) for those j; y).
+Common  an example x of class y and OTHERS of the NEAR examples of its class that are closest to it:
+        the edge of all variables on which they agree. Orders follow from the data.
 Swap    every edge may keep a score u_ij per variable; its k largest |u_ij| are its literals, and
         the sign says which value each asks for. Learning moves scores, so single literals leave
         an edge and others enter (add and remove inside an edge).
 Adapt   orders of new edges follow the weight that edges of each order have earned.
 
-Source: B.-T. Zhang, hypernetworks (add, reweight, remove; orders found by what survives). Scores per
-literal are ours.
+Source: B.-T. Zhang, hypernetworks (add, reweight, remove; orders found by what survives). Scores
+per literal are ours.
 """
 
 from __future__ import annotations
@@ -25,9 +27,13 @@ DEFAULT_ORDERS = (12, 16, 24, 32, 48)
 """Orders that ``orders=None`` chooses from; those above a third of the variables that vary are
 left out, for such an edge would describe nearly one whole example."""
 
+NEAR, OTHERS = 10, 2
+COMPANIONS = 4096
+"""Neighbours are looked for among so many examples of a class."""
+
 FIRM, LOOSE = 0.1, 0.02
-"""Scores of a new edge: about FIRM at its own literals, within a few LOOSE elsewhere. Their distance,
-in units of the learning rate, is how many consistent steps it takes to swap a literal."""
+"""Scores of a new edge: about FIRM at its own literals, within a few LOOSE elsewhere. Their
+distance, in units of the learning rate, is how many consistent steps it takes to swap a literal."""
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -85,7 +91,8 @@ class EdgeSet:
         spread: float64 [E], running mean of the squared gradient of an edge's scores.
         age: int64 [E], learning steps that an edge has had.
         copies: int64 [E], how many drawn edges each one stands for.
-        sources: int64 [E], the row of the example an edge was drawn from in the last `fit`, or -1.
+        sources: int64 [E, 1 + OTHERS], the rows of the examples an edge was drawn from in the last
+            `fit`, filled up with -1.
     """
 
     edges: Hyperedges
@@ -123,7 +130,7 @@ class EdgeSet:
             variables,
             classes,
             np.zeros(0, np.int64),
-            np.zeros(0, np.int64),
+            np.zeros((0, 1 + OTHERS), np.int64),
         )
 
     def __len__(self) -> int:
@@ -132,7 +139,7 @@ class EdgeSet:
     @property
     def orders(self) -> Ints:
         """int64 [E]: the number of literals of every edge."""
-        return np.diff(self.edges.offsets)
+        return np.asarray(np.diff(self.edges.offsets))
 
     def bounds(self) -> Ints:
         """Return int64 [C + 1]: the edges of class c are bounds[c] .. bounds[c + 1] - 1."""
@@ -244,7 +251,7 @@ def tolerances_for(tolerance: Any, orders: Ints) -> NDArray[np.int32]:
         allowed = np.floor(orders * float(tolerance) + 0.5).astype(np.int64)
     else:
         allowed = np.full(len(orders), int(tolerance), np.int64)
-    return np.minimum(allowed, np.maximum(orders - 1, 0)).astype(np.int32)
+    return np.asarray(np.minimum(allowed, np.maximum(orders - 1, 0)), np.int32)
 
 
 def draw(
@@ -313,9 +320,87 @@ def draw(
         x.shape[1],
         classes,
         np.ones(len(anchors), np.int64),
-        anchors.astype(np.int64),
+        sources_of(anchors),
     )
     return without_copies(edge_set)
+
+
+def draw_common(
+    x: Bits,
+    y: Ints,
+    anchors: Ints,
+    varies: NDArray[np.bool_],
+    tolerance: Any,
+    classes: int,
+    rng: np.random.Generator,
+) -> EdgeSet:
+    """Draw one edge from each of the examples ``anchors``: what it shares with others near it.
+
+    Args:
+        x: uint8 [N, I].
+        y: [N], class numbers.
+        anchors: [E], rows of ``x``.
+        varies: bool [I], variables that may be literals.
+        tolerance: See `tolerances_for`.
+        classes: C.
+        rng: Randomness.
+
+    Returns:
+        The edges, weight 1 each, identical ones merged and counted in ``copies``.
+    """
+    anchors = anchors[np.argsort(y[anchors], kind="stable")]
+    members = np.tile(anchors[:, None], (1, 1 + OTHERS))
+    for label in np.unique(y[anchors]):
+        rows = np.nonzero(y == label)[0]
+        pool = rng.permutation(rows)[:COMPANIONS]
+        mine = np.nonzero(y[anchors] == label)[0]
+        near = _nearest(x, np.unique(anchors[mine]), pool)
+        if near.shape[1] >= OTHERS:
+            of_anchor = near[np.searchsorted(np.unique(anchors[mine]), anchors[mine])]
+            picked = np.argsort(rng.random(of_anchor.shape), axis=1)[:, :OTHERS]
+            members[mine, 1:] = np.take_along_axis(of_anchor, picked, axis=1)
+    shared = varies & (x[members] == x[anchors][:, None, :]).all(axis=1)
+    rows, indices = np.nonzero(shared)
+    orders = shared.sum(axis=1)
+    return without_copies(
+        EdgeSet(
+            Hyperedges(
+                indices.astype(np.int32),
+                np.concatenate([[0], np.cumsum(orders)]).astype(np.int64),
+                x[anchors[rows], indices],
+            ),
+            y[anchors].astype(np.int32),
+            tolerances_for(tolerance, orders),
+            np.ones(len(anchors)),
+            x.shape[1],
+            classes,
+            np.ones(len(anchors), np.int64),
+            members.astype(np.int64),
+        )
+    )
+
+
+def _nearest(x: Bits, rows: Ints, pool: Ints) -> Ints:
+    """The NEAR examples of ``pool`` closest to each of ``rows``, itself left out; [rows, NEAR]."""
+    count = min(NEAR, len(pool) - 1)
+    near = np.empty((len(rows), max(count, 0)), np.int64)
+    if count < 1:
+        return near
+    others = 2 * x[pool].astype(np.float32) - 1
+    for begin in range(0, len(rows), 1024):
+        mine = rows[begin : begin + 1024]
+        likeness = (2 * x[mine].astype(np.float32) - 1) @ others.T
+        likeness[mine[:, None] == pool] = -np.inf
+        best = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
+        near[begin : begin + 1024] = pool[np.sort(best, axis=1)]
+    return near
+
+
+def sources_of(anchors: Ints) -> Ints:
+    """Return the ``sources`` of edges that come from one example each, or from none (-1)."""
+    rows = np.full((len(anchors), 1 + OTHERS), -1, np.int64)
+    rows[:, 0] = anchors
+    return rows
 
 
 def without_copies(edge_set: EdgeSet) -> EdgeSet:

@@ -1,4 +1,4 @@
-"""Numbers as 0/1 variables, for models that know only those: one threshold, or several, a feature."""
+"""Numbers as 0/1 variables, for models that know only those: one or several for each feature."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ThresholdEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             )
         else:
             self.thresholds_ = np.full(X.shape[1], float(self.threshold))
-        on = X > self.thresholds_
+        on = np.greater(X, self.thresholds_)
         count = np.maximum(on.sum(axis=0), 1), np.maximum((~on).sum(axis=0), 1)
         self._above = np.where(on.any(axis=0), (X * on).sum(axis=0) / count[0], self.thresholds_)
         self._below = np.where(
@@ -88,7 +88,7 @@ class ThresholdEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype="numeric", reset=False)
-        return np.asarray((X > self.thresholds_).astype(np.uint8))
+        return np.asarray(np.greater(X, self.thresholds_), np.uint8)
 
     def inverse_transform(self, Z: Any) -> NDArray[np.float64]:
         """Return, for every bit, the mean of the training values on its side, [N, F].
@@ -185,7 +185,7 @@ class ThermometerEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         X = validate_data(self, X, dtype="numeric", reset=False)
         bits = np.empty((X.shape[0], *self.thresholds_.shape), np.uint8)
         for level in range(self.thresholds_.shape[1]):
-            bits[:, :, level] = X >= self.thresholds_[:, level]
+            bits[:, :, level] = np.greater_equal(X, self.thresholds_[:, level])
         return bits.reshape(X.shape[0], -1)
 
     def inverse_transform(self, Z: Any) -> NDArray[np.float64]:

@@ -42,19 +42,22 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     P(x, y) proportional to exp( sum_i w_i phi_i(x) 1[y = y_i] ),
     phi_i(x) = 1 if at most t_i literals of edge i differ from x
 
-    Edges are drawn from examples (one-shot: each is a remembered part of one example), then corrected
-    on the examples they get wrong: weights move, single literals are swapped, the weakest edges are
-    replaced by parts of misclassified examples. The same edges complete partly hidden examples
-    (`recall`).
+    Edges are drawn from examples (one-shot: each is a remembered part of one example), then
+    corrected on the examples they get wrong: weights move, single literals are swapped, the weakest
+    edges are replaced by parts of misclassified examples. The same edges complete partly hidden
+    examples (`recall`).
 
     Args:
         binarize: x > binarize counts as 1. None: the input must be 0 or 1 already.
         objective: 'votes', online error correction, weights >= 0; or 'likelihood', contrastive
             divergence on log P(x, y), weights of either sign, exact matches (``tolerance`` does not
             apply) and orders 1 to 3 unless given: then `log_prob` and `sample` work as well.
-        orders: How many literals an edge has: an int or several, among which new edges choose by
-            what edges of each order have earned; 'all' for whole examples; None for a mixture that
-            suits the number of variables.
+        draw: What an edge is when it is drawn: 'parts', some variables of one example; 'common',
+            all that an example has in common with two others near it, of its class (best for
+            `recall`).
+        orders: For 'parts': how many literals an edge has: an int or several, among which new edges
+            choose by what edges of each order have earned; 'all' for whole examples; None for a
+            mixture that suits the number of variables.
         tolerance: Literals that may differ: an int, or a share (a float below 1) of the order.
         edges_per_example: At most so many edges are drawn from one example.
         max_edges: At most so many edges are kept.
@@ -83,11 +86,15 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     True
     """
 
+    _recall_grade: tuple[float, float]
+    _log_partition: float | None
+
     def __init__(
         self,
         *,
         binarize: float | None = 0.0,
         objective: str = "votes",
+        draw: str = "parts",
         orders: Any = None,
         tolerance: float = 0.15,
         edges_per_example: int = 20,
@@ -103,6 +110,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> None:
         self.binarize = binarize
         self.objective = objective
+        self.draw = draw
         self.orders = orders
         self.tolerance = tolerance
         self.edges_per_example = edges_per_example
@@ -121,7 +129,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = True
         return tags
 
-    # --- learning ----------------------------------------------------------------------------------
+    # --- learning --------------------------------------------------------------------------------
 
     def fit(self, X: Any, y: Any, *, on_progress: Progress | None = None) -> Self:
         """Learn from scratch.
@@ -129,9 +137,9 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: [N, I], dense, sparse or a DataFrame.
             y: [N], labels.
-            on_progress: Called with a dict (epoch, epochs, stage, updates, edges, replaced, samples,
-                seconds) after the one-shot pass (epoch 0) and after every epoch. The model can be
-                saved there, and `resume` continues such a file exactly. If it returns True,
+            on_progress: Called with a dict (epoch, epochs, stage, updates, edges, replaced,
+                samples, seconds) after the one-shot pass (epoch 0) and after every epoch. The model
+                can be saved there, and `resume` continues such a file exactly. If it returns True,
                 learning stops.
         """
         self._check_parameters()
@@ -157,8 +165,8 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
         """Learn from one batch of a stream, in memory that ``max_edges`` bounds.
 
-        The batch is remembered (edges are drawn from it, first from what is misclassified; once there
-        are ``max_edges``, the weakest make room) and, unless ``epochs`` is 0, corrected once.
+        The batch is remembered (edges are drawn from it, first from what is misclassified; once
+        there are ``max_edges``, the weakest make room) and, unless ``epochs`` is 0, corrected once.
 
         Args:
             X: [N, I].
@@ -303,7 +311,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         edge_set = self._edge_set
         bounds, votes = edge_set.bounds(), self.objective == "votes"
         strength = edge_set.weights if votes else np.abs(edge_set.weights)
-        fixed = edge_set.sources < 0 if not votes else np.zeros(len(edge_set), bool)
+        fixed = edge_set.sources[:, 0] < 0 if not votes else np.zeros(len(edge_set), bool)
         strength = np.where(fixed, np.inf, strength)
         rows = self._rng.permutation(len(bits))[: max(self.batch_size, 8192)]
         wrong, likeness = self._not_regenerated(bits[rows], number[rows])
@@ -394,7 +402,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 want = min(want, full + int(np.ceil(fair * capacity)))
                 leave = max(0, have + want - capacity)
                 own = np.arange(bounds[label], bounds[label + 1])
-                movable = own[self._edge_set.sources[own] >= 0] if not votes else own
+                movable = own[self._edge_set.sources[own, 0] >= 0] if not votes else own
                 leave = min(leave, len(movable))
                 strength = np.abs(self._edge_set.weights[movable])
                 if not self.epochs:
@@ -427,13 +435,22 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         chances: structure.Doubles | None = None,
     ) -> EdgeSet:
         chances = self._variation.chances() if chances is None else chances
+        if self.draw == "common":
+            return structure.draw_common(
+                bits,
+                number,
+                anchors,
+                self._varies(),
+                self._tolerance(),
+                len(self.classes_),
+                self._rng,
+            )
         choices = self._orders()
         orders = self._rng.choice(choices, len(anchors), p=shares)
-        tolerance = self.tolerance if self.objective == "votes" else 0
         random = self._rng.random(len(anchors)) < self.random_edges
         parts = [
             structure.draw(
-                bits, number, anchors[which], orders[which], chances, tolerance,
+                bits, number, anchors[which], orders[which], chances, self._tolerance(),
                 len(self.classes_), self._rng, random_values=values,
             )
             for which, values in ((~random, False), (random, True))
@@ -444,14 +461,17 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             empty = empty.merged(part)
         return empty
 
+    def _tolerance(self) -> float:
+        return self.tolerance if self.objective == "votes" else 0
+
     def _orders(self) -> structure.Ints:
         varying = int(self._varies().sum())
         if self.objective == "likelihood" and self.orders is None:
-            return np.minimum(np.array([2, 3]), max(varying, 0))
+            return np.asarray(np.minimum([2, 3], varying), np.int64)
         return structure.orders_for(self.orders, varying)
 
     def _varies(self) -> NDArray[np.bool_]:
-        return self._variation.chances() > 0
+        return np.asarray(self._variation.chances() > 0)
 
     def _rescale(self, bits: structure.Bits) -> None:
         """Give the one-shot weights the size at which votes read as logits."""
@@ -459,8 +479,9 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _calibrate(self, bits: structure.Bits, sources: structure.Ints | None) -> None:
         rng = np.random.default_rng(int(self._rng.integers(2**63)))
-        found = calibrate(self._edge_set, bits, self._prior(), rng, sources)
-        self._recall_grade = found or self._recall_grade
+        found = calibrate(self._edge_set, bits, rng, sources)
+        if found is not None:
+            self._recall_grade = found
 
     def _prior(self) -> structure.Doubles:
         return np.asarray((self._variation.ones + 0.5) / (self._variation.classes.sum() + 1))
@@ -487,7 +508,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.labels_ = edge_set.labels
         self.tolerances_ = edge_set.tolerances
         self._plan = edge_set.edges.plan(labels=edge_set.labels, num_classes=edge_set.classes)
-        self._log_partition: float | None = None
+        self._log_partition = None
 
     @property
     def order_distribution_(self) -> dict[int, float]:
@@ -495,7 +516,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         found, counts = np.unique(self.edges_.sizes, return_counts=True)
         return {int(k): float(n / counts.sum()) for k, n in zip(found, counts, strict=True)}
 
-    # --- classification ----------------------------------------------------------------------------
+    # --- classification --------------------------------------------------------------------------
 
     def votes(self, X: Any) -> NDArray[Any]:
         """Return the votes of every class: votes[n, c] = sum_i w_i phi_i(x_n) 1[y_i = c].
@@ -512,7 +533,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         counts = np.asarray(votes(bits, self._plan, self.weights_, tolerance=self.tolerances_))
         share = self._variation.classes / max(1.0, self._variation.classes.sum())
-        return counts + (PRIOR_VOTE * share).astype(counts.dtype)
+        return np.asarray(counts + (PRIOR_VOTE * share).astype(counts.dtype))
 
     def decision_function(self, X: Any) -> NDArray[Any]:
         """Return the votes [N, C]; for two classes the lead of the second one, [N].
@@ -564,7 +585,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.classes_, self.votes(row)[0], names, top,
         )  # fmt: skip
 
-    # --- memory ------------------------------------------------------------------------------------
+    # --- memory ----------------------------------------------------------------------------------
 
     def recall(
         self,
@@ -740,7 +761,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         return number.astype(np.int64)
 
-    # --- probability -------------------------------------------------------------------------------
+    # --- probability -----------------------------------------------------------------------------
 
     def log_prob(
         self, X: Any, y: Any = None, *, chains: int = 256, steps: int = 1000, random_state: Any = 0
@@ -822,7 +843,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "Hypernet(objective='likelihood') (predict_proba gives P(y | x) with both)"
             )
 
-    # --- exchange ----------------------------------------------------------------------------------
+    # --- exchange --------------------------------------------------------------------------------
 
     @classmethod
     def from_edges(
@@ -875,7 +896,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             net.n_features_in_,
             len(net.classes_),
             np.ones(count, np.int64),
-            np.full(count, -1, np.int64),
+            structure.sources_of(np.full(count, -1)),
         )
         net._edge_set = given.take(np.argsort(number, kind="stable"))
         net._publish()
@@ -938,7 +959,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         return load(path)
 
-    # --- input -------------------------------------------------------------------------------------
+    # --- input -----------------------------------------------------------------------------------
 
     def _training_data(
         self, X: Any, y: Any, *, first: bool, keep_classes: bool = False
@@ -989,6 +1010,8 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(
                 f"tolerance: expected an int >= 0 or a share in [0, 1), got {self.tolerance}"
             )
+        if self.draw not in ("parts", "common"):
+            raise ValueError(f"draw: expected 'parts' or 'common', got {self.draw!r}")
         if isinstance(self.orders, str):
             if self.orders != "all":
                 raise ValueError(f"orders: expected ints, 'all' or None, got {self.orders!r}")
