@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 PICTURE_DPI = 160
 
-_OWN_FILES = re.compile(
-    r"(settings|metrics(-[\w.-]+)?|history)\.json|model\.\w+|report\.html|\..*\.part"
-)
+_OWN_FILES = re.compile(r"(settings|metrics(-[\w.-]+)?|history)\.json|model\.\w+|report\.html")
 _METRIC_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -47,49 +45,42 @@ class Interrupted(Exception):
 
 
 class Run:
-    """One run folder; make it with `create`, read it with `open`.
+    """One run folder; `begin` writes it, `open` reads it.
+
+    Args:
+        path: The folder; nothing is written yet.
+        model: The name of the model, as in ``polyad train MODEL``.
+        settings: What settings.json holds besides the model's name and the versions; JSON can hold
+            it.
 
     Attributes:
-        path: The folder.
-        model: The name of the model, as in ``polyad train MODEL``.
-        settings: What settings.json holds besides the model's name and the versions.
+        begun: Whether the folder holds this run.
     """
 
-    def __init__(self, path: Path, model: str, settings: Mapping[str, Any]) -> None:
-        self.path = path
+    def __init__(
+        self, path: str | os.PathLike[str], model: str, settings: Mapping[str, Any]
+    ) -> None:
+        self.path = Path(path)
         self.model = model
         self.settings = dict(settings)
+        self.begun = False
 
-    @classmethod
-    def create(
-        cls,
-        path: str | os.PathLike[str],
-        model: str,
-        settings: Mapping[str, Any],
-        *,
-        replace: bool = False,
-    ) -> Run:
-        """Make the folder and write settings.json.
+    def begin(self) -> None:
+        """Make the folder, with its parents, and write settings.json.
 
-        Args:
-            path: The folder; its parents are made too.
-            model: The model's name.
-            settings: What JSON can hold.
-            replace: Remove the files of a run that is there already; other files stay.
+        The files of a run that is there are removed, all others stay; see `require_free`.
 
         Raises:
-            RunError: A run is there and ``replace`` is False; the folder holds something else.
-            OSError: The folder cannot be written.
+            RunError: The folder cannot be made.
         """
-        run = cls(Path(path), model, settings)
-        require_free(run.path, replace=replace)
         try:
-            run.path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{run.path}: cannot make this folder: {error.strerror}") from error
-        run.clear()
-        run._write_json("settings.json", {"model": model, "polyad": __version__, **settings})
-        return run
+            raise RunError(f"{self.path}: cannot make this folder: {error.strerror}") from error
+        self._clear()
+        content = {"model": self.model, "polyad": __version__, **self.settings}
+        self._write_json("settings.json", content)
+        self.begun = True
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, model: str | None = None) -> Run:
@@ -113,7 +104,9 @@ class Run:
         if model is not None and name != model:
             raise RunError(f"{folder}: is a run of {name}, not of {model}")
         content.pop("polyad", None)
-        return cls(folder, name, content)
+        run = cls(folder, name, content)
+        run.begun = True
+        return run
 
     def file(self, name: str) -> Path:
         """Return the path of one of the run's files."""
@@ -188,20 +181,21 @@ class Run:
             figure.savefig(temporary, format="png", dpi=PICTURE_DPI)
         return path
 
-    def clear(self) -> None:
-        """Remove the files of a run from the folder, and nothing else."""
-        pictures = self.path / "pictures"
-        for path in [*self.path.iterdir(), *pictures.glob("*.png"), *pictures.glob(".*.part")]:
-            if path.is_file() and (path.parent == pictures or _OWN_FILES.fullmatch(path.name)):
+    def sweep(self) -> None:
+        """Remove what a kill in the middle of writing a file left behind."""
+        for folder in (self.path, self.path / "pictures"):
+            for path in folder.glob(".*.part"):
                 path.unlink()
+
+    def _clear(self) -> None:
+        """Remove the files of a run from the folder, and nothing else."""
+        self.sweep()
+        pictures = self.path / "pictures"
+        own = [path for path in self.path.iterdir() if _OWN_FILES.fullmatch(path.name)]
+        for path in [*own, *pictures.glob("*.png")]:
+            path.unlink()
         if pictures.is_dir() and not any(pictures.iterdir()):
             pictures.rmdir()
-
-    def discard(self) -> None:
-        """Remove the run's files, and its folder if that leaves it empty."""
-        self.clear()
-        if not any(self.path.iterdir()):
-            self.path.rmdir()
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         path = self.file(name)
@@ -211,9 +205,20 @@ class Run:
 
 
 def require_free(path: Path, *, replace: bool) -> None:
-    """Raise RunError unless a run may be made at ``path``: nothing there, or a run to replace."""
+    """Raise unless a run can be made at ``path``: nothing is there, or a run to replace.
+
+    Args:
+        path: The folder.
+        replace: Whether a run that is there may be replaced.
+
+    Raises:
+        RunError: It cannot; the message says why.
+    """
     if path.exists() and not path.is_dir():
         raise RunError(f"{path}: is a file; a run is a folder")
+    above = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise RunError(f"{path}: nothing can be written in {above}")
     if not path.exists() or not any(path.iterdir()):
         return
     if not (path / "settings.json").is_file():

@@ -270,7 +270,7 @@ BAD_RUNS = {
         ["recall", "run"],
         "before its first checkpoint",
     ),
-    "checkpoint cut short": (cut("model.npz"), ["evaluate", "run"], "model.npz"),
+    "checkpoint cut short": (cut("model.npz"), ["evaluate", "run"], "model.npz: damaged"),
     "metrics cut short": (cut("metrics.json"), ["recall", "run"], "metrics.json: damaged"),
     "a setting that is missing": (
         edit("settings.json", lambda c: c.pop("encoding")),

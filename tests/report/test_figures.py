@@ -70,7 +70,8 @@ def test_edges_and_decision():
     on, off = np.zeros((4, 4)), np.zeros((4, 4))
     on[1, 2], off[3, 3] = 1, 0.5
     edge = EdgePicture("7", 2.5, on, off)
-    figure = hypernet.strongest_edges([[edge, edge], [edge], []], [np.zeros((4, 4))] * 3)
+    one_sided = EdgePicture("7", 1.0, on, np.zeros((4, 4)))
+    figure = hypernet.strongest_edges([[edge, one_sided], [edge], []], [np.zeros((4, 4))] * 3)
     drawn(figure)
     assert {"7", "2.5", "must be on", "must be off"} <= texts(figure)
     figure = hypernet.explained(

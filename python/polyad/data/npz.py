@@ -89,7 +89,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise DataError(f"{path}: not an .npz archive (or one cut short)")
     wanted = {name for pair in _NAMES for names in pair if names for name in names}
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {n: archive[n] for n in archive.files if n in wanted | {"feature_names"}}
     except ValueError as error:
         if "allow_pickle" in str(error) or "Object arrays" in str(error):

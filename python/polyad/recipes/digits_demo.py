@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from polyad.recipes.hypernet import recall, train
 from polyad.report import figures
 from polyad.report.hypernet_page import accuracy_by_seen
 from polyad.report.look import require_matplotlib
-from polyad.run import Run, RunError
+from polyad.run import Run, RunError, require_free
 
 SEEN = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 """Accuracy is measured after so many examples, and after all of them."""
@@ -96,7 +95,7 @@ def run(
     """
     require_matplotlib()
     split = digits()
-    _require_writable(out)
+    require_free(out, replace=True)
     accuracy = {}
     for seen, share in stream(split, seed):
         accuracy[seen] = share
@@ -138,10 +137,3 @@ def run(
     for name, mask in (("recall", None), ("recall-lower", upper)):
         recall(memory, name=name, mask=mask, seed=seed, samples=len(split.test), into=made)
     return made
-
-
-def _require_writable(out: Path) -> None:
-    """Raise before the work rather than after it if the folder cannot be made."""
-    parent = next(p for p in (out, *out.absolute().parents) if p.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise RunError(f"{out}: cannot be written here; choose another folder with --out")

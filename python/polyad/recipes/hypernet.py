@@ -8,8 +8,9 @@ recall(run, hide=0.5)
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,6 +89,10 @@ def train(
     split = sources.load(
         data, test=test, label_column=label_column, image_shape=image_shape, classes=classes
     )
+    if len(np.unique(split.train.y)) < 2:
+        raise sources.DataError(
+            f"{data}: every example has label {split.train.y[0]}; expected at least two classes"
+        )
     encoding = Encoding.choose(encoder, split.train, threshold, levels)
     binarize = None if encoding.levels is not None else encoding.threshold
     model = Hypernet(binarize=binarize, random_state=seed, **parameters)
@@ -105,16 +110,8 @@ def train(
         "encoding": encoding.settings(),
         "parameters": model.get_params(),
     }
-    run = Run.create(out, MODEL, settings, replace=replace_run)
-    try:
-        _learn(run, model, model.fit, split, encoding, on_progress)
-    except (Interrupted, KeyboardInterrupt):
-        if not run.file(CHECKPOINT).is_file():
-            run.discard()
-        raise
-    except BaseException:
-        run.discard()
-        raise
+    run = Run(out, MODEL, settings)
+    _learn(run, model, model.fit, split, encoding, on_progress)
     return run
 
 
@@ -137,6 +134,7 @@ def resume(out: Path | str, *, on_progress: Progress | None = None) -> Run:
         raise RunError(f"{run.path}: has finished training; nothing to resume")
     require_matplotlib()
     model = load_model(run)
+    run.sweep()
     _learn(run, model, model.resume, load_data(run), Encoding.of(run), on_progress)
     return run
 
@@ -150,57 +148,17 @@ def _learn(
     on_progress: Progress | None,
 ) -> None:
     """Call ``learn`` (fit or resume), keeping checkpoint and history; then measure and report."""
-    first = int(getattr(model, "n_iter_", -1))
-    rows = [row for row in run.history() if row["epoch"] <= first]
-    before = rows[-1]["seconds"] if rows else 0.0
-    saved = float("-inf")
+    curve = _Curve(run, model, split, encoding, on_progress)
     X = encoding.encode(split.train.X)
-    few = [
-        part.take(np.arange(min(len(part), CURVE_SAMPLES))) for part in (split.train, split.test)
-    ]
-    few_X = [encoding.encode(part.X) for part in few]
-    heard = "stopping after this epoch; once more to stop at the last checkpoint"
-
-    def notice() -> None:
-        if on_progress is not None:
-            on_progress({"stage": "stopping", "message": heard})
-
-    with stopping(notice) as asked:
-
-        def after_epoch(info: Mapping[str, Any]) -> bool:
-            nonlocal saved
-            now = time.perf_counter()
-            train, test = (
-                100 * float((model.predict(x) == part.y).mean())
-                for x, part in zip(few_X, few, strict=True)
-            )
-            rows.append(
-                {
-                    "epoch": int(info["epoch"]),
-                    "accuracy_train_percent": train,
-                    "accuracy_test_percent": test,
-                    "updates_percent": 100 * float(info["updates"]),
-                    "edges": int(info["edges"]),
-                    "seconds": before + now - started,
-                }
-            )
-            if asked.is_set() or now - saved > CHECKPOINT_SECONDS:
-                saved = now
-                _save(run, model, rows)
-            if on_progress is not None:
-                on_progress({**info, "accuracy_train_percent": train})
-            return asked.is_set()
-
-        started = time.perf_counter()
-        learn(X, split.train.y, on_progress=after_epoch)
-        seconds = before + time.perf_counter() - started
-        if asked.is_set() and model.n_iter_ < model.epochs:
-            raise Interrupted(
-                f"stopped after epoch {model.n_iter_} of {model.epochs}; "
-                f"to go on: polyad train {run.model} --out {run.path} --resume"
-            )
-        _save(run, model, rows)
-    evaluate(run, model=model, split=split)
+    try:
+        with stopping(curve.say_stopping) as curve.asked:
+            learn(X, split.train.y, on_progress=curve.after_epoch)
+            curve.save()
+        if curve.asked.is_set() and model.n_iter_ < model.epochs:
+            raise KeyboardInterrupt
+        evaluate(run, model=model, split=split)
+    except KeyboardInterrupt:
+        raise Interrupted(_how_to_go_on(run)) from None
     run.add_metrics(  # seconds_train says that the run has finished: it comes last
         samples_train=len(split.train),
         features=split.train.X.shape[1],
@@ -208,12 +166,76 @@ def _learn(
         edges=len(model.edges_),
         epochs=int(model.n_iter_),
         accuracy_train_percent=100 * float(model.score(X, split.train.y)),
-        seconds_train=seconds,
+        seconds_train=curve.rows[-1]["seconds"],
     )
     write_page(run)
 
 
-def _save(run: Run, model: Hypernet, rows: Sequence[Mapping[str, float]]) -> None:
-    """Write history and checkpoint, in this order: the history may run ahead, it is cut again."""
-    run.write_history(rows)
-    model.save(run.file(CHECKPOINT))
+def _how_to_go_on(run: Run) -> str:
+    if not run.begun:
+        return "stopped before the first checkpoint; nothing was written"
+    return f"stopped; to go on: polyad train {run.model} --out {run.path} --resume"
+
+
+class _Curve:
+    """What is measured and kept after every epoch.
+
+    The folder is begun with the first checkpoint: what fails before that writes nothing, and a run
+    that is to be replaced stays as it was.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        model: Hypernet,
+        split: Split,
+        encoding: Encoding,
+        on_progress: Progress | None,
+    ) -> None:
+        self.run, self.model, self.on_progress = run, model, on_progress
+        done = int(getattr(model, "n_iter_", -1))
+        self.rows = [row for row in run.history() if row["epoch"] <= done]
+        self.asked = Event()
+        self._before = self.rows[-1]["seconds"] if self.rows else 0.0
+        self._parts = []
+        for part in (split.train, split.test):
+            few = part.take(np.arange(min(len(part), CURVE_SAMPLES)))
+            self._parts.append((encoding.encode(few.X), few.y))
+        self._saved = float("-inf")
+        self._started = time.perf_counter()
+
+    def after_epoch(self, info: Mapping[str, Any]) -> bool:
+        """Measure, save if it is time, show; return whether to stop."""
+        now = time.perf_counter()
+        train, test = (100 * float((self.model.predict(X) == y).mean()) for X, y in self._parts)
+        epoch = int(info["epoch"])
+        self.rows = [row for row in self.rows if row["epoch"] < epoch]  # resume repeats epoch 0
+        self.rows.append(
+            {
+                "epoch": epoch,
+                "accuracy_train_percent": train,
+                "accuracy_test_percent": test,
+                "updates_percent": 100 * float(info["updates"]),
+                "edges": int(info["edges"]),
+                "seconds": self._before + now - self._started,
+            }
+        )
+        if self.asked.is_set() or now - self._saved > CHECKPOINT_SECONDS:
+            self._saved = now
+            self.save()
+        if self.on_progress is not None:
+            self.on_progress({**info, "accuracy_train_percent": train})
+        return self.asked.is_set()
+
+    def save(self) -> None:
+        """Write history and checkpoint, in this order: a history that runs ahead is cut again."""
+        if not self.run.begun:
+            self.run.begin()
+        self.run.write_history(self.rows)
+        self.model.save(self.run.file(CHECKPOINT))
+
+    def say_stopping(self) -> None:
+        """Say that the request to stop was heard."""
+        if self.on_progress is not None:
+            message = "stopping after this epoch; once more to stop at the last checkpoint"
+            self.on_progress({"stage": "stopping", "message": message})

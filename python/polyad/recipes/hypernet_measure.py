@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,8 @@ def load_model(run: Run) -> Hypernet:
     path = run.file(CHECKPOINT)
     if not path.is_file():
         raise RunError(f"{run.path}: training stopped before its first checkpoint; train again")
+    if not zipfile.is_zipfile(path):
+        raise RunError(f"{path}: damaged; train again")
     return Hypernet.load(path)
 
 

@@ -115,6 +115,8 @@ def _draw_edge(axes: Axes, edge: EdgePicture, under: NDArray[Any] | None) -> Non
     axes.imshow(_on_white(0.30 * ground, INK), interpolation="nearest")
     for strengths, colour in ((edge.on, BLUE), (edge.off, VERMILION)):
         y, x = np.nonzero(strengths)
+        if not len(y):
+            continue
         cells = [Rectangle((i - 0.42, j - 0.42), 0.84, 0.84) for j, i in zip(y, x, strict=True)]
         alphas = 0.30 + 0.65 * strengths[y, x]
         axes.add_collection(
