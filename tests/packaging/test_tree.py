@@ -16,7 +16,9 @@ def described_paths(text):
         if match is None:
             continue  # a description that goes on
         depth = len(match.group(1)) // 4
-        names = re.split(r"\s{2,}(?=\S)", match.group(2), maxsplit=1)[0].split()
+        # names stand two spaces apart; what has spaces in it describes them
+        words = itertools.takewhile(re.compile(r"[\w./-]+").fullmatch, match.group(2).split("  "))
+        names = [word for word in words if word]
         del folders[depth:]
         for name in names:
             yield "/".join([*folders, name.rstrip("/")])
