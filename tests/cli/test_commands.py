@@ -170,4 +170,4 @@ def test_the_page_of_a_run_shows_its_recall(polyad, trained, tmp_path):
     assert polyad("recall", run).code == 0
     page = (run / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 5
-    assert re.search(r"In 60 held-out examples 50 % .* hidden, and [\d.]+ % of these", page)
+    assert re.search(r"In 60 held-out pictures 50 % .* hidden, and [\d.]+ % of these", page)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from polyad.data import Split, digits
+from polyad.data import NAMED, Split
 from polyad.recipes.encoding import Encoding
 from polyad.recipes.hypernet import recall, train
 from polyad.report import figures
@@ -94,7 +94,7 @@ def run(
         The run; its page is report.html.
     """
     require_matplotlib()
-    split = digits()
+    split = NAMED["digits"]()
     require_free(out, replace=True)
     accuracy = {}
     for seen, share in stream(split, seed):

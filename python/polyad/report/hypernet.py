@@ -78,6 +78,7 @@ def recalled_pictures(
     figure = new_figure(
         cell * count + 0.95, 4 * (cell * height / width + 0.05) + 0.35, h_pad=0.02, hspace=0.0
     )
+    dot = (0.36 * 72 * cell / width) ** 2  # an area in points
     grid = figure.subplots(4, count, squeeze=False)
     completed = np.where(mask, original, recalled)
     inked, shown = _on_white(original, INK), mask[..., None]
@@ -95,7 +96,7 @@ def recalled_pictures(
     for column in range(count):
         grid[0, column].set_title(titles[column], loc="center", fontsize=11)
         y, x = np.nonzero(wrong[column] & ~mask[column])
-        grid[3, column].scatter(x, y, s=9 * (8 / max(height, width)), color=VERMILION, zorder=3)
+        grid[3, column].scatter(x, y, s=dot, color=VERMILION, linewidths=0, zorder=3)
     return figure
 
 
@@ -138,7 +139,9 @@ def strongest_edges(
     depth, count = max(map(len, edges)), len(edges)
     height, width = under[0].shape
     cell = min(1.05, 11.0 / count)
-    figure = new_figure(cell * count + 0.1, depth * (cell * height / width + 0.25) + 0.75)
+    figure = new_figure(
+        cell * count + 0.1, depth * (cell * height / width + 0.3) + 0.7, h_pad=0.02, hspace=0.0
+    )
     grid = figure.subplots(depth, count, squeeze=False)
     for column, column_edges in enumerate(edges):
         for row in range(depth):

@@ -93,8 +93,11 @@ _PICTURES = (
 def write_page(run: Run) -> None:
     """Write report.html: figures, pictures as far as there are any, settings."""
     metrics, source = run.metrics(), run.settings["data"]["source"]
+    title = f"A hypernet on {source.rstrip('/').rpartition('/')[2]}"
+    if run.picture("stream").is_file():
+        title = "A hypernet learns handwritten digits"
     page = Page(
-        f"A hypernet on {source.rstrip('/').rpartition('/')[2]}",
+        title,
         "A hypernet is a set of weighted hyperedges: each says which of a few pixels or features "
         "must be on and which off, and votes for a class where they are. Drawn from examples and "
         "reweighted by its errors, it classifies, explains its answers, recalls what is hidden.",
@@ -111,7 +114,7 @@ def write_page(run: Run) -> None:
             page.text(_MEMORY)
         key = picture.name.replace("-", "_")
         if f"{key}_right_percent" in metrics:
-            page.text(recall_sentence(metrics, key))
+            page.text(_recall_sentence(metrics, key))
         page.picture(path, picture.alternative, picture.caption)
     page.heading("Go on")
     page.text("The folder of this page is a run; these commands read it.")
@@ -139,13 +142,12 @@ def accuracy_by_seen(metrics: Mapping[str, float]) -> list[tuple[int, float]]:
     return sorted((int(match[1]), value) for match, value in found if match)
 
 
-def recall_sentence(metrics: Mapping[str, float], name: str) -> str:
-    """Return one sentence with the figures of a recall, beside per-pixel majority."""
+def _recall_sentence(metrics: Mapping[str, float], name: str) -> str:
     return (
-        f"In {metrics[f'{name}_samples']:,.0f} held-out examples "
-        f"{metrics[f'{name}_hidden_percent']:.0f} % of the features were hidden, and "
+        f"In {metrics[f'{name}_samples']:,.0f} held-out pictures "
+        f"{metrics[f'{name}_hidden_percent']:.0f} % of the pixels were hidden, and "
         f"{metrics[f'{name}_right_percent']:.1f} % of these were recalled rightly (on or off). "
-        "Always answering with the more frequent value of each feature: "
+        "Always answering with the more frequent value of each pixel: "
         f"{metrics[f'{name}_majority_right_percent']:.1f} %."
     )
 

@@ -12,6 +12,7 @@ from polyad._version import __version__
 from polyad.run import PICTURE_DPI
 
 _SCREEN_DPI = 96
+_WIDE = 850
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fbfbfa; --card: #fff; --ink: #1f2933; --soft: #52606d;
   --rule: #dde2e7; --accent: #0067a3; }
@@ -35,7 +36,9 @@ p { margin: .6rem 0; max-width: 44rem; }
 .tiles span { color: var(--soft); font-size: .87rem; line-height: 1.35; display: block; }
 figure { margin: 1.2rem 0; }
 figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
-.frame { background: #fff; border: 1px solid var(--rule); border-radius: .6rem; padding: .8rem; }
+.frame { background: #fff; border: 1px solid var(--rule); border-radius: .6rem; padding: .8rem;
+  overflow-x: auto; }
+.wide img { min-width: 38rem; }
 figcaption { color: var(--soft); font-size: .9rem; line-height: 1.5; margin-top: .55rem;
   max-width: 44rem; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
@@ -103,8 +106,9 @@ class Page:
         content = path.read_bytes()
         data = base64.b64encode(content).decode()
         width = int.from_bytes(content[16:20], "big") * _SCREEN_DPI // PICTURE_DPI
+        kind = "frame wide" if width > _WIDE else "frame"  # on a phone a wide picture scrolls
         self._parts.append(
-            f'<figure><div class="frame"><img src="data:image/png;base64,{data}" width="{width}" '
+            f'<figure><div class="{kind}"><img src="data:image/png;base64,{data}" width="{width}" '
             f'alt="{escape(alternative)}"></div><figcaption>{escape(caption)}</figcaption></figure>'
         )
 
