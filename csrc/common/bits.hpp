@@ -3,6 +3,7 @@
 // Everything here has internal linkage, because each ISA level compiles its own copy.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -164,42 +165,66 @@ POLYAD_INLINE Row<W> half_add(Row<W>& sum, const Row<W>& b) {
   return carry;
 }
 
+// An integer of T's size, and vectors of both.
+template <class T>
+struct Masked;
+template <>
+struct Masked<float> {
+  typedef std::int32_t Int;
+  typedef std::int32_t Mask __attribute__((vector_size(8 * kVectorWords)));
+  typedef float Lanes __attribute__((vector_size(8 * kVectorWords)));
+};
+template <>
+struct Masked<double> {
+  typedef std::int64_t Int;
+  typedef std::int64_t Mask __attribute__((vector_size(8 * kVectorWords)));
+  typedef double Lanes __attribute__((vector_size(8 * kVectorWords)));
+};
+
 // accumulator[s] += value for every set bit s of `bits`; 64 accumulators.
+template <class T>
+POLYAD_INLINE void add_where(T* accumulator, std::uint64_t bits, T value) {
+  using Int = typename Masked<T>::Int;
+  using Mask = typename Masked<T>::Mask;
+  using Lanes = typename Masked<T>::Lanes;
+  constexpr int kLanes = sizeof(Lanes) / sizeof(T);
+  constexpr int kFew = 32 / kLanes;  // bits that a loop over them serves faster
+  if (std::popcount(bits) <= kFew) {
+    for (; bits != 0; bits &= bits - 1) accumulator[std::countr_zero(bits)] += value;
+    return;
+  }
+  Mask lane;
+  for (int l = 0; l < kLanes; ++l) lane[l] = static_cast<Int>(Int{1} << l);
+  for (int i = 0; i < 64; i += kLanes) {
+    const Mask word = Mask{} + static_cast<Int>(bits >> i);
+    const Mask set = (word & lane) != 0;
+    Lanes sum;
+    std::memcpy(&sum, accumulator + i, sizeof(sum));
+    sum += (Lanes)((Mask)(Lanes{} + value) & set);
+    std::memcpy(accumulator + i, &sum, sizeof(sum));
+  }
+}
+
+#if defined(__AVX512F__)  // masked additions
+template <>
 POLYAD_INLINE void add_where(float* accumulator, std::uint64_t bits, float value) {
-#if defined(__AVX512F__)
   const __m512 v = _mm512_set1_ps(value);
   for (int i = 0; i < 4; ++i) {
     const __m512 a = _mm512_loadu_ps(accumulator + 16 * i);
     const __mmask16 mask = static_cast<__mmask16>(bits >> (16 * i));
     _mm512_storeu_ps(accumulator + 16 * i, _mm512_mask_add_ps(a, mask, a, v));
   }
-#elif defined(__AVX2__)
-  const __m256i select = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-  const __m256 v = _mm256_set1_ps(value);
-  for (int i = 0; i < 8; ++i) {
-    const __m256i byte = _mm256_set1_epi32(static_cast<int>((bits >> (8 * i)) & 0xFF));
-    const __m256i mask = _mm256_cmpeq_epi32(_mm256_and_si256(byte, select), select);
-    const __m256 a = _mm256_loadu_ps(accumulator + 8 * i);
-    _mm256_storeu_ps(accumulator + 8 * i,
-                     _mm256_add_ps(a, _mm256_and_ps(v, _mm256_castsi256_ps(mask))));
-  }
-#else
-  for (; bits != 0; bits &= bits - 1) accumulator[__builtin_ctzll(bits)] += value;
-#endif
 }
-
+template <>
 POLYAD_INLINE void add_where(double* accumulator, std::uint64_t bits, double value) {
-#if defined(__AVX512F__)
   const __m512d v = _mm512_set1_pd(value);
   for (int i = 0; i < 8; ++i) {
     const __m512d a = _mm512_loadu_pd(accumulator + 8 * i);
     const __mmask8 mask = static_cast<__mmask8>(bits >> (8 * i));
     _mm512_storeu_pd(accumulator + 8 * i, _mm512_mask_add_pd(a, mask, a, v));
   }
-#else
-  for (; bits != 0; bits &= bits - 1) accumulator[__builtin_ctzll(bits)] += value;
-#endif
 }
+#endif
 
 // 64 bytes as bits: byte != 0. Sets `above` if any byte exceeds 1.
 POLYAD_INLINE std::uint64_t gather_64_bits(const std::uint8_t* in, bool& above) {

@@ -24,11 +24,10 @@ using MatchedSamples = std::uint64_t[kMatchChunk / kBlock][64 * W];
 template <int W>
 void match_samples(const MatchArgs& args, std::int64_t t, std::int64_t first, int count,
                    MatchedSamples<W>& matched) {
-  const Tile<W> tile = tile_at<W>(args.x, t);
   BlockRows<W> rows;
   for (int b = 0; b * kBlock < count; ++b) {
     const int edges = count - b * kBlock < kBlock ? count - b * kBlock : kBlock;
-    match_rows<W>(tile, args.edges, args.tolerance, first + b * kBlock, edges, rows);
+    match_tile<W>(args.x, t, args.edges, args.tolerance, first + b * kBlock, edges, rows);
     for (int w = 0; w < W; ++w) {
       std::uint64_t m[64];
       for (int i = 0; i < edges; ++i) m[i] = rows[i][w];
@@ -84,10 +83,9 @@ POLYAD_INLINE void for_matches(const Planes& x, const Edges& edges, const Tolera
                                std::int64_t first, int count, const Body& body) {
   BlockRows<W> rows;
   for (std::int64_t t = 0; t < x.tiles(); ++t) {
-    const Tile<W> tile = tile_at<W>(x, t);
     for (int begin = 0; begin < count; begin += kBlock) {
       const int size = count - begin < kBlock ? count - begin : kBlock;
-      match_rows<W>(tile, edges, tolerance, first + begin, size, rows);
+      match_tile<W>(x, t, edges, tolerance, first + begin, size, rows);
       for (int i = 0; i < size; ++i) body(t, begin + i, rows[i]);
     }
   }

@@ -147,7 +147,7 @@ struct MismatchCounter {
 };
 
 // Adds the planes of N literals to the counter.
-template <int N, bool Complement, class Counter, class Bits, class Plane>
+template <int N, bool Complement, class Bits, class Plane, class Counter>
 POLYAD_INLINE void count_literals(const Plane& plane, const std::int32_t* variable,
                                   Counter& mismatches) {
   Bits a[N];
@@ -156,36 +156,34 @@ POLYAD_INLINE void count_literals(const Plane& plane, const std::int32_t* variab
 }
 
 // The same for literals of one sign, all but the last of an odd number. Returns the number added.
-template <bool Complement, class Counter, class Bits, class Plane>
+template <bool Complement, class Bits, class Plane, class Counter>
 POLYAD_INLINE int count_sign(const Plane& plane, const std::int32_t* variable, int count,
                              Counter& mismatches) {
   int i = 0;
   for (; i + 8 <= count; i += 8) {
-    count_literals<8, Complement, Counter, Bits>(plane, variable + i, mismatches);
+    count_literals<8, Complement, Bits>(plane, variable + i, mismatches);
   }
   if (i + 4 <= count) {
-    count_literals<4, Complement, Counter, Bits>(plane, variable + i, mismatches);
+    count_literals<4, Complement, Bits>(plane, variable + i, mismatches);
     i += 4;
   }
   if (i + 2 <= count) {
-    count_literals<2, Complement, Counter, Bits>(plane, variable + i, mismatches);
+    count_literals<2, Complement, Bits>(plane, variable + i, mismatches);
     i += 2;
   }
   return i;
 }
 
 // At most t literals disagree; Levels is 0 or counter_levels(t).
-template <int Levels = 0, class Bits, class Plane>
+template <int Levels, class Bits, class Plane>
 POLYAD_INLINE Bits match_tolerant(const Plane& plane, const Literals& edge, int t,
                                   const Bits& zeros) {
-  if (t >= edge.count) return ~zeros;
-  using Counter = MismatchCounter<Bits, Levels>;
-  Counter mismatches;
+  MismatchCounter<Bits, Levels> mismatches;
   mismatches.start(t, zeros);
   const std::int32_t* negative = edge.variable + edge.positives;
   const int negatives = edge.count - edge.positives;
-  const int p = count_sign<true, Counter, Bits>(plane, edge.variable, edge.positives, mismatches);
-  const int n = count_sign<false, Counter, Bits>(plane, negative, negatives, mismatches);
+  const int p = count_sign<true, Bits>(plane, edge.variable, edge.positives, mismatches);
+  const int n = count_sign<false, Bits>(plane, negative, negatives, mismatches);
   const bool odd_positive = p < edge.positives, odd_negative = n < negatives;
   if (odd_positive && odd_negative) {
     const Bits last[2] = {~plane(edge.variable[p]), plane(negative[n])};
@@ -201,7 +199,8 @@ POLYAD_INLINE Bits match_tolerant(const Plane& plane, const Literals& edge, int 
 template <class Bits, class Plane>
 POLYAD_INLINE Bits match_literals(const Plane& plane, const Literals& edge, int t,
                                   const Bits& zeros) {
-  return t == 0 ? match_exact(plane, edge, zeros) : match_tolerant(plane, edge, t, zeros);
+  if (t >= edge.count) return ~zeros;
+  return t == 0 ? match_exact(plane, edge, zeros) : match_tolerant<0>(plane, edge, t, zeros);
 }
 
 }  // namespace

@@ -102,7 +102,6 @@ void votes_int_tile(const VotesArgs<std::int64_t>& args, std::int64_t t, std::in
   const std::int64_t begin = args.class_offsets[c], end = args.class_offsets[c + 1];
   const std::uint64_t* const slices = args.scratch + (begin / kBlock + c) * 2 * bits;
   const std::int64_t blocks = (end - begin + kBlock - 1) / kBlock;
-  const Tile<W> tile = tile_at<W>(args.x, t);
 
   BitSum<W> sums[2];
   std::uint64_t total[2] = {0, 0};  // sum |w| of either sign
@@ -119,7 +118,7 @@ void votes_int_tile(const VotesArgs<std::int64_t>& args, std::int64_t t, std::in
   for (std::int64_t i = 0; i < blocks; ++i) {
     const std::int64_t first = begin + i * kBlock;
     const int count = static_cast<int>(first + kBlock < end ? kBlock : end - first);
-    match_rows<W>(tile, args.edges, args.tolerance, first, count, rows);
+    match_tile<W>(args.x, t, args.edges, args.tolerance, first, count, rows);
     for (int b = 0; b < 2 * bits; ++b) {
       const std::uint64_t members = slices[i * 2 * bits + b];
       if (members != 0) sums[b >= bits].add(rows, members, b % bits);
@@ -163,14 +162,13 @@ template <int W, class Weight>
 void votes_float_tile(const VotesArgs<Weight>& args, std::int64_t t, std::int64_t c) {
   const Edges& edges = args.edges;
   const std::int64_t end = args.class_offsets[c + 1];
-  const Tile<W> tile = tile_at<W>(args.x, t);
   alignas(64) double total[64 * W] = {};
   BlockRows<W> rows;
   for (std::int64_t first = args.class_offsets[c]; first < end; first += kFloatRun) {
     alignas(64) Weight run[64 * W] = {};
     for (std::int64_t e = first; e < end && e < first + kFloatRun; e += kBlock) {
       const int count = static_cast<int>(e + kBlock < end ? kBlock : end - e);
-      match_rows<W>(tile, edges, args.tolerance, e, count, rows);
+      match_tile<W>(args.x, t, edges, args.tolerance, e, count, rows);
       add_weights<W>(rows, args.weights, edges.order + e, count, run);
     }
     for (int s = 0; s < 64 * W; ++s) total[s] += run[s];
