@@ -7,6 +7,7 @@ import pytest
 
 from polyad.data import Split
 from polyad.recipes import digits_demo
+from polyad.run import Run
 
 
 @pytest.fixture
@@ -53,16 +54,21 @@ def test_demo(polyad, few_digits, tmp_path, monkeypatch):
     assert again.out == result.out
 
 
-def test_demo_leaves_what_is_not_its_own(polyad, few_digits, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "polyad-demo").mkdir()
-    (tmp_path / "polyad-demo" / "thesis.tex").write_text("mine")
-    (tmp_path / "polyad-demo-2").write_text("a file")
-    result = polyad("demo", "--seed", "1")
-    assert result.code == 0, result.err
-    assert result.err == "polyad-demo is in use for something else; using polyad-demo-3\n"
-    assert [path.name for path in (tmp_path / "polyad-demo").iterdir()] == ["thesis.tex"]
-    assert (tmp_path / "polyad-demo-3" / "report.html").exists()
+def test_demo_leaves_what_is_not_its_own(tmp_path):
+    wanted = tmp_path / "polyad-demo"
+    assert digits_demo.choose_folder(wanted) == (wanted, None)
+    wanted.mkdir()
+    assert digits_demo.choose_folder(wanted) == (wanted, None)
+    (wanted / "thesis.tex").write_text("mine")
+    other = tmp_path / "polyad-demo-2"
+    remark = f"{wanted} is in use for something else; using {other}"
+    assert digits_demo.choose_folder(wanted) == (other, remark)
+    other.write_text("a file")
+    assert digits_demo.choose_folder(wanted)[0] == tmp_path / "polyad-demo-3"
+    Run(tmp_path / "polyad-demo-3", "hypernet", {"recipe": None}).begin()
+    assert digits_demo.choose_folder(wanted)[0] == tmp_path / "polyad-demo-4"
+    Run(tmp_path / "polyad-demo-4", "hypernet", {"recipe": digits_demo.RECIPE}).begin()
+    assert digits_demo.choose_folder(wanted)[0] == tmp_path / "polyad-demo-4"  # an earlier demo
 
 
 def test_interrupted_demo(polyad, tmp_path, monkeypatch):

@@ -66,10 +66,8 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Return the rate, once there is one."""
-        seen = task.fields.get("seen", 0)
-        if not seen or not task.elapsed:
-            return Text("")
-        return Text(f"{seen / task.elapsed:,.0f} examples/s", style="cyan")
+        rate = task.fields["rate"]
+        return Text(f"{rate:,.0f} examples/s" if rate else "", style="cyan")
 
 
 @contextmanager
@@ -102,14 +100,18 @@ def training_bar(bars: Progress, what: str) -> Callable[[Mapping[str, Any]], Non
         if info["stage"] == "stopping":
             bars.console.print(info["message"], soft_wrap=True)
             return
+        if info["stage"] == "measure":
+            if started:
+                bars.update(started[0][0], note="measuring and drawing")
+            return
         if not started:
-            task = bars.add_task(what, total=info["epochs"], note="", seen=0)
+            task = bars.add_task(what, total=info["epochs"], note="", rate=0.0)
             started.append((task, info["epoch"]))
         task, first = started[0]
         bars.update(
             task,
             completed=info["epoch"],
-            seen=info["samples"] * (info["epoch"] - first),
+            rate=info["samples"] * (info["epoch"] - first) / max(info["seconds"], 1e-9),
             note=f"{info['accuracy_train_percent']:.1f} % of training right, "
             f"{info['edges']:,} hyperedges",
         )

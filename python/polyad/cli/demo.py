@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -48,11 +49,13 @@ def demo(
     if remark is not None:
         err().print(remark, soft_wrap=True)
     with progress() as bars:
-        examples = bars.add_task("one example at a time", total=None, note="", seen=0)
+        examples = bars.add_task("one example at a time", total=None, note="", rate=0.0)
+        started = time.perf_counter()
 
         def seen(count: int, total: int, share: float) -> None:
+            rate = count / (time.perf_counter() - started)
             note = f"{100 * share:.1f} % of held-out right"
-            bars.update(examples, completed=count, total=total, seen=count, note=note)
+            bars.update(examples, completed=count, total=total, rate=rate, note=note)
 
         learning = training_bar(bars, "learning from errors")
         made = digits_demo.run(chosen, seed=seed, on_seen=seen, on_progress=learning)

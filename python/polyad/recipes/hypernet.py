@@ -70,7 +70,9 @@ def train(
         seed: Same data, same seed, same model.
         replace_run: Replace a run that is there.
         recipe: What settings.json says made this run, if not this function alone.
-        on_progress: Called after the one-shot pass and after every epoch.
+        on_progress: Called after the one-shot pass and after every epoch with what the model
+            reports and ``accuracy_train_percent``; also with stage 'stopping' (and a message) when
+            a stop was asked for, and 'measure' when the epochs are done.
         parameters: Of `polyad.models.Hypernet`.
 
     Returns:
@@ -156,6 +158,7 @@ def _learn(
             curve.save()
         if curve.asked.is_set() and model.n_iter_ < model.epochs:
             raise KeyboardInterrupt
+        curve.tell("measure", "")
         evaluate(run, model=model, split=split)
     except KeyboardInterrupt:
         raise Interrupted(_how_to_go_on(run)) from None
@@ -234,8 +237,11 @@ class _Curve:
         self.run.write_history(self.rows)
         self.model.save(self.run.file(CHECKPOINT))
 
+    def tell(self, stage: str, message: str) -> None:
+        """Report what is not an epoch."""
+        if self.on_progress is not None:
+            self.on_progress({"stage": stage, "message": message})
+
     def say_stopping(self) -> None:
         """Say that the request to stop was heard."""
-        if self.on_progress is not None:
-            message = "stopping after this epoch; once more to stop at the last checkpoint"
-            self.on_progress({"stage": "stopping", "message": message})
+        self.tell("stopping", "stopping after this epoch; once more to stop at the last checkpoint")
