@@ -71,7 +71,7 @@ def load(path: str | os.PathLike[str]) -> Hypernet:
         ValueError: The file is no hypernet, is damaged, or of a newer format.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             header = json.loads(bytes(file["header"]).decode())
             if header.get("kind") != KIND:
                 raise ValueError(f"it holds {header.get('kind')}")

@@ -68,11 +68,6 @@ class Variation:
         share = self.ones / max(1.0, self.classes.sum())
         return np.asarray(np.sqrt(np.clip(share * (1 - share), 0, None)))
 
-    def balance(self) -> Doubles:
-        """Return N / (C N_c), the weight that makes classes count alike; 0 for unseen classes."""
-        seen = self.classes > 0
-        return np.where(seen, self.classes.sum() / np.maximum(self.classes, 1) / seen.sum(), 0.0)
-
 
 @dataclass
 class EdgeSet:
@@ -192,6 +187,12 @@ class EdgeSet:
             both, variables=self.variables, classes=self.classes, scores=scores, **fields
         )
         return union.take(np.argsort(union.labels, kind="stable"))
+
+    def balanced_copies(self) -> Doubles:
+        """Return the copies of every edge, scaled so that all classes have the same total."""
+        totals = np.bincount(self.labels, weights=self.copies, minlength=self.classes)
+        share = totals.sum() / max(1, np.count_nonzero(totals))
+        return np.asarray(self.copies * (share / np.maximum(totals, 1))[self.labels])
 
     def open_scores(self, rng: np.random.Generator) -> None:
         """Give every edge scores that stand for its present literals, so that they may change."""

@@ -223,9 +223,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             number, classes, max(0, room), self.edges_per_example, self._rng
         )
         drawn = self._draw(bits, number, anchors)
-        drawn.weights = drawn.copies * self._variation.balance()[drawn.labels] if votes else (
-            np.zeros(len(drawn))
-        )  # fmt: skip
+        drawn.weights = drawn.balanced_copies() if votes else np.zeros(len(drawn))
         self._edge_set = self._edge_set.merged(drawn)
         if votes:
             self._rescale(bits)
@@ -370,8 +368,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             wrong = class_votes(bits, self._edge_set).argmax(axis=1) != number
         self._make_room(bits, number, wrong)
         if votes and (first or not self.epochs):
-            edge_set = self._edge_set
-            edge_set.weights = edge_set.copies * self._variation.balance()[edge_set.labels]
+            self._edge_set.weights = self._edge_set.balanced_copies()
             self._rescale(bits)
         if self.epochs:
             if votes:
