@@ -1,6 +1,8 @@
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <string>
+#include <vector>
 
 #include "common/cuda_check.hpp"
 
@@ -31,12 +33,12 @@ Devices devices() {
   return found;
 }
 
-py::list architectures() {
-  py::list names;
-  std::string text = cuda::architectures();
+std::vector<std::string> architectures() {
+  std::vector<std::string> names;
+  const std::string text = cuda::architectures();
   for (std::size_t start = 0; start < text.size();) {
     const std::size_t end = text.find(' ', start);
-    names.append(text.substr(start, end - start));
+    names.push_back(text.substr(start, end - start));
     start = end == std::string::npos ? text.size() : end + 1;
   }
   return names;
@@ -48,7 +50,8 @@ py::list architectures() {
 
 PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
   m.doc() =
-      "CUDA kernels of polyad. Arguments are device addresses and sizes that polyad._arrays checked, "
+      "CUDA kernels of polyad. Arguments are device addresses and sizes that polyad._arrays "
+      "checked, "
       "then the device and the stream.";
 
   m.def("device_count", [] { return polyad::bindings::devices().count; });

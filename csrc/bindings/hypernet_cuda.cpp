@@ -65,9 +65,9 @@ template <class X, class T = X>
 void def_energy(py::module_& m, const char* forward, const char* backward) {
   m.def(
       forward,
-      [](Address x, std::int64_t samples, std::int64_t variables, Address literals,
-         Address offsets, Address positives, Address order, std::int64_t count, Address weights,
-         Address out, Address tiles, int device, Address stream) {
+      [](Address x, std::int64_t samples, std::int64_t variables, Address literals, Address offsets,
+         Address positives, Address order, std::int64_t count, Address weights, Address out,
+         Address tiles, int device, Address stream) {
         on_device(device, stream, [&](cudaStream_t on) {
           hypernet::cuda::energy(
               hypernet::EnergyArgs<X, T>{at<const X>(x), samples, variables,
@@ -83,18 +83,18 @@ void def_energy(py::module_& m, const char* forward, const char* backward) {
   // grad_tiles, grad_parts, products and longest serve the CPU only; the incidence, CUDA only.
   m.def(
       backward,
-      [](Address x, std::int64_t samples, std::int64_t variables, Address literals,
-         Address offsets, Address positives, Address order, std::int64_t count, Address weights,
-         Address grad, Address grad_x, Address grad_w, Address tiles, Address grad_tiles,
-         Address grad_parts, Address products, std::int64_t longest, Address incidence_offsets,
-         Address incidence, int device, Address stream) {
+      [](Address x, std::int64_t samples, std::int64_t variables, Address literals, Address offsets,
+         Address positives, Address order, std::int64_t count, Address weights, Address grad,
+         Address grad_x, Address grad_w, Address tiles, Address grad_tiles, Address grad_parts,
+         Address products, std::int64_t longest, Address incidence_offsets, Address incidence,
+         int device, Address stream) {
         on_device(device, stream, [&](cudaStream_t on) {
           hypernet::cuda::energy_backward(
               hypernet::EnergyBackwardArgs<X, T>{
                   at<const X>(x), samples, variables,
                   edges(literals, offsets, positives, order, count), at<const T>(weights),
-                  at<const T>(grad), at<X>(grad_x), at<T>(grad_w), at<T>(tiles),
-                  at<T>(grad_tiles), at<double>(grad_parts), at<T>(products), longest,
+                  at<const T>(grad), at<X>(grad_x), at<T>(grad_w), at<T>(tiles), at<T>(grad_tiles),
+                  at<double>(grad_parts), at<T>(products), longest,
                   at<const std::int64_t>(incidence_offsets), at<const std::int32_t>(incidence)},
               on);
         });
@@ -117,12 +117,11 @@ void def_gibbs(py::module_& m, const char* name) {
          bool spins, double temperature, std::uint64_t seed, int device, Address stream) {
         on_device(device, stream, [&](cudaStream_t on) {
           hypernet::cuda::gibbs(
-              hypernet::GibbsArgs<T>{at<std::uint64_t>(words), at<const std::uint64_t>(clamp),
-                                     samples, variables, width,
-                                     edges(literals, offsets, positives, order, count),
-                                     at<const std::int64_t>(incidence_offsets),
-                                     at<const std::int32_t>(incidence), at<const T>(weights),
-                                     sweeps, spins, temperature, seed},
+              hypernet::GibbsArgs<T>{
+                  at<std::uint64_t>(words), at<const std::uint64_t>(clamp), samples, variables,
+                  width, edges(literals, offsets, positives, order, count),
+                  at<const std::int64_t>(incidence_offsets), at<const std::int32_t>(incidence),
+                  at<const T>(weights), sweeps, spins, temperature, seed},
               on);
         });
       },
@@ -167,9 +166,9 @@ void register_hypernet(py::module_& m) {
       [](Address words, std::int64_t samples, std::int64_t variables, int width, Address x,
          int device, Address stream) {
         on_device(device, stream, [&](cudaStream_t on) {
-          hypernet::cuda::unpack(hypernet::UnpackArgs{planes(words, samples, variables, width),
-                                                      at<std::uint8_t>(x)},
-                                 on);
+          hypernet::cuda::unpack(
+              hypernet::UnpackArgs{planes(words, samples, variables, width), at<std::uint8_t>(x)},
+              on);
         });
       },
       py::arg("words"), py::arg("samples"), py::arg("variables"), py::arg("width"), py::arg("x"),

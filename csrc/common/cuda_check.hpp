@@ -78,7 +78,8 @@ void allow_all_shared_memory(void (*kernel)(Params...)) {
 }
 
 struct Launch {
-  std::int64_t items;  // blocks wanted; kernels stride over their items, as a grid has at most 2^31 - 1
+  std::int64_t
+      items;  // blocks wanted; kernels stride over their items, as a grid has at most 2^31 - 1
   int threads;
   std::size_t shared_bytes = 0;
 };
@@ -89,8 +90,7 @@ void launch(const char* name, void (*kernel)(Params...), const Launch& shape, cu
             std::type_identity_t<Params>... args) {
   if (shape.items <= 0) return;
   constexpr std::int64_t kMostBlocks = INT32_MAX;
-  const auto blocks =
-      static_cast<unsigned>(shape.items < kMostBlocks ? shape.items : kMostBlocks);
+  const auto blocks = static_cast<unsigned>(shape.items < kMostBlocks ? shape.items : kMostBlocks);
   void* pointers[] = {static_cast<void*>(&args)...};
   check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(blocks),
                          dim3(static_cast<unsigned>(shape.threads)), pointers, shape.shared_bytes,

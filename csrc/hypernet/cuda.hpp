@@ -1,7 +1,7 @@
 // The hypernet kernels on CUDA. The contracts are those of planes.hpp, match.hpp, energy.hpp and
-// gibbs.hpp; every pointer is a device address, work goes to `stream` of the current device, nothing
-// is allocated and nothing waits. Float sums are taken in a fixed order that depends on the sizes and
-// the device model alone.
+// gibbs.hpp; every pointer is a device address, work goes to `stream` of the current device,
+// nothing is allocated and nothing waits. Float sums are taken in a fixed order that depends on the
+// sizes and the device model alone.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -17,9 +17,9 @@
 
 namespace polyad::hypernet::cuda {
 
-// Where a batch is too small to fill the device, the edges of a class are cut into parts that blocks
-// sum apart. VotesArgs::scratch: 8-byte words [parts, N, C]; null: one part. VotesArgs::bits is not
-// read.
+// Where a batch is too small to fill the device, the edges of a class are cut into parts that
+// blocks sum apart. VotesArgs::scratch: 8-byte words [parts, N, C]; null: one part. VotesArgs::bits
+// is not read.
 POLYAD_INLINE constexpr std::int64_t votes_parts(std::int64_t samples, std::int64_t edges,
                                                  std::int64_t classes) {
   const std::int64_t blocks = (samples + 1023) / 1024 * classes;
@@ -61,8 +61,8 @@ POLYAD_INLINE constexpr std::int64_t energy_scratch(std::int64_t samples, std::i
          (parts == 1 ? 0 : parts * samples * static_cast<std::int64_t>(sizeof(double) / sizeof(T)));
 }
 
-// Elements T of EnergyBackwardArgs::tiles: x by tiles, then minus dL/dE [tiles, kEnergyTile]. 16-byte
-// aligned. The other scratch of EnergyBackwardArgs is not read; grad_x needs the incidence.
+// Elements T of EnergyBackwardArgs::tiles: x by tiles, then minus dL/dE [tiles, kEnergyTile].
+// 16-byte aligned. The other scratch of EnergyBackwardArgs is not read; grad_x needs the incidence.
 POLYAD_INLINE constexpr std::int64_t energy_backward_scratch(std::int64_t samples,
                                                              std::int64_t variables) {
   return energy_tiles(samples) * (variables + 1) * kEnergyTile;

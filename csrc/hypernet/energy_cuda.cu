@@ -169,6 +169,9 @@ __global__ void __launch_bounds__(kThreads)
 template <class X, class T>
 void energy_any(const EnergyArgs<X, T>& args, cudaStream_t stream) {
   constexpr const char* name = "hypernet_energy";
+  require(args.tiles != nullptr ||
+              energy_scratch<T>(args.samples, args.variables, args.edges.count) == 0,
+          "hypernet_energy: tiles: expected energy_scratch elements, got none");
   fill(name, args.x, args.samples, args.variables, args.tiles, stream);
   const std::int64_t tiles = energy_tiles(args.samples);
   const std::int64_t parts = energy_parts(args.samples, args.edges.count);
@@ -263,8 +266,8 @@ __global__ void __launch_bounds__(kThreads, 1)
       for (std::int64_t t = warp % team; t < energy_tiles(samples); t += team) {
         const T* tile = tiles + t * variables * kEnergyTile;
         const Quad<T> term = product(tile, edge, one) * load(minus_grad, t);
-        sum += static_cast<double>((term.value[0] + term.value[1]) +
-                                   (term.value[2] + term.value[3]));
+        sum +=
+            static_cast<double>((term.value[0] + term.value[1]) + (term.value[2] + term.value[3]));
       }
     }
     for (int d = kWarp / 2; d > 0; d /= 2) sum += __shfl_xor_sync(kAllLanes, sum, d);
@@ -284,6 +287,8 @@ void backward_any(const EnergyBackwardArgs<X, T>& args, cudaStream_t stream) {
   constexpr const char* name = "hypernet_energy_backward";
   require(args.grad_x == nullptr || args.samples == 0 || args.incidence_offsets != nullptr,
           "hypernet_energy_backward: grad_x needs the incidence of the edges");
+  require(args.tiles != nullptr || args.samples == 0,
+          "hypernet_energy_backward: tiles: expected energy_backward_scratch elements, got none");
   const std::int64_t tiles = energy_tiles(args.samples);
   T* minus_grad = args.tiles + tiles * args.variables * kEnergyTile;
   fill(name, args.x, args.samples, args.variables, args.tiles, stream);

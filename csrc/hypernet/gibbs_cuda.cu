@@ -1,7 +1,6 @@
-#include "hypernet/gibbs_math.hpp"
-
 #include "common/cuda_check.hpp"
 #include "hypernet/cuda.hpp"
+#include "hypernet/gibbs_math.hpp"
 
 namespace polyad::hypernet::cuda {
 namespace {
@@ -19,8 +18,8 @@ struct Contribution {
   T everywhere;  // what all samples receive
 };
 
-// The edge without variable j. {0, 1}: the AND of the other literals; spins: the parity of the other
-// -1 values, as w (-1)^parity = w - 2 w parity.
+// The edge without variable j. {0, 1}: the AND of the other literals; spins: the parity of the
+// other -1 values, as w (-1)^parity = w - 2 w parity.
 template <bool Spins, class T>
 __device__ Contribution<T> contribution(const std::uint32_t* words, int stride, const Edges& edges,
                                         std::int64_t e, std::int64_t j, T weight) {
@@ -47,9 +46,9 @@ __device__ Contribution<T> contribution(const std::uint32_t* words, int stride, 
   }
 }
 
-// A block is one warp and owns 32 samples: half a word of every plane, which nobody else touches. To
-// compute a field, the lanes first take 32 edges, one each; then every lane, now a sample, adds what
-// the 32 edges contribute, in plan order.
+// A block is one warp and owns 32 samples: half a word of every plane, which nobody else touches.
+// To compute a field, the lanes first take 32 edges, one each; then every lane, now a sample, adds
+// what the 32 edges contribute, in plan order.
 template <class T, bool Spins>
 __global__ void __launch_bounds__(kWarp) gibbs_kernel(GibbsArgs<T> args) {
   const Edges& edges = args.edges;
@@ -63,9 +62,8 @@ __global__ void __launch_bounds__(kWarp) gibbs_kernel(GibbsArgs<T> args) {
     const std::int64_t base =
         column / halves * args.variables * halves + column % halves;  // of variable 0
     auto* words = reinterpret_cast<std::uint32_t*>(args.words) + base;
-    const auto* clamp = args.clamp == nullptr
-                            ? nullptr
-                            : reinterpret_cast<const std::uint32_t*>(args.clamp) + base;
+    const auto* clamp =
+        args.clamp == nullptr ? nullptr : reinterpret_cast<const std::uint32_t*>(args.clamp) + base;
     for (std::int64_t sweep = 0; sweep < args.sweeps; ++sweep) {
       for (std::int64_t j = 0; j < args.variables; ++j) {
         const std::uint32_t fixed = clamp == nullptr ? 0u : clamp[j * halves];

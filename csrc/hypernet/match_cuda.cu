@@ -53,10 +53,10 @@ struct Spans {
 // Chooses the widest span that leaves room for two blocks on a multiprocessor. `extra`: bytes of
 // shared memory that the kernel needs besides the planes.
 Spans choose_spans(const Planes& x, std::size_t extra, bool may_pair) {
-  const auto block = static_cast<std::size_t>(
-      device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
-  const auto multiprocessor = static_cast<std::size_t>(
-      device_attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor));
+  const auto block =
+      static_cast<std::size_t>(device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
+  const auto multiprocessor =
+      static_cast<std::size_t>(device_attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor));
   const std::size_t lane = static_cast<std::size_t>(x.variables) * sizeof(std::uint32_t);
   constexpr std::size_t kReserved = 1024;  // of each block, by the driver
 
@@ -74,7 +74,7 @@ Spans choose_spans(const Planes& x, std::size_t extra, bool may_pair) {
 
 // The place of a thread: its 32 samples and its worker.
 struct Place {
-  int lane;           // within the worker
+  int lane;  // within the worker
   int worker;
   std::int64_t tile;  // of planes; the last one where the span has no second tile
   int half;           // the 32-bit word of a tile's row
@@ -183,11 +183,13 @@ Work divide(const Spans& spans, std::int64_t pieces) {
 
 // ---- match -------------------------------------------------------------------------------------
 
-// Words of a warp's corner-turn buffer: 32 edges, one row of 2 W half-words each and one of padding.
+// Words of a warp's corner-turn buffer: 32 edges, one row of 2 W half-words each and one of
+// padding.
 constexpr int kTurnRow = 2 * kMaxWidth + 1;
 
 template <bool Exact, bool Staged>
-__global__ void __launch_bounds__(kThreads, 1) match_kernel(MatchArgs args, Spans spans, Work work) {
+__global__ void __launch_bounds__(kThreads, 1)
+    match_kernel(MatchArgs args, Spans spans, Work work) {
   auto* turn_all = dynamic_shared<std::uint32_t>();  // [kWarps, 32, kTurnRow], then the planes
   auto* staged = turn_all + kWarps * kWarp * kTurnRow;
   const Edges& edges = args.edges;
@@ -247,7 +249,8 @@ __device__ void add_count(std::int64_t* out, std::uint32_t count) {
 }
 
 template <bool Exact, bool Staged>
-__global__ void __launch_bounds__(kThreads, 1) count_kernel(CountArgs args, Spans spans, Work work) {
+__global__ void __launch_bounds__(kThreads, 1)
+    count_kernel(CountArgs args, Spans spans, Work work) {
   auto* staged = dynamic_shared<std::uint32_t>();
   const Edges& edges = args.edges;
   for (std::int64_t item = blockIdx.x; item < work.items; item += gridDim.x) {
@@ -292,7 +295,8 @@ void count(const char* name, const CountArgs& args, cudaStream_t stream) {
   if (args.second != nullptr) check(cudaMemsetAsync(args.second, 0, bytes, stream), name);
   const Spans spans = choose_spans(args.x, 0, true);
   // at least 8 edges for each worker, so that staging the planes pays
-  const Work work = divide(spans, (args.edges.count + 8 * spans.workers() - 1) / (8 * spans.workers()));
+  const Work work =
+      divide(spans, (args.edges.count + 8 * spans.workers() - 1) / (8 * spans.workers()));
   const auto kernel = is_exact(args.tolerance)
                           ? (spans.staged ? count_kernel<true, true> : count_kernel<true, false>)
                           : (spans.staged ? count_kernel<false, true> : count_kernel<false, false>);
@@ -351,8 +355,8 @@ __global__ void __launch_bounds__(kThreads, sizeof(Weight) == 4 && (Exact || Sta
     const Place p = place(args.x, spans, span);
     const auto plane = planes_of<Staged>(args.x, spans, p, staged);
 
-    for (std::int64_t unit = units * share / work.shares;
-         unit < units * (share + 1) / work.shares; ++unit) {
+    for (std::int64_t unit = units * share / work.shares; unit < units * (share + 1) / work.shares;
+         ++unit) {
       const std::int64_t c = unit / work.parts, part = unit % work.parts;
       const std::int64_t class_begin = args.class_offsets[c];
       const std::int64_t class_edges = args.class_offsets[c + 1] - class_begin;
@@ -404,8 +408,8 @@ __global__ void __launch_bounds__(kThreads, sizeof(Weight) == 4 && (Exact || Sta
 
 // out [N, C] <- the sum of the parts, in order.
 template <class Weight>
-__global__ void __launch_bounds__(kThreads) add_parts_kernel(VotesArgs<Weight> args,
-                                                             std::int64_t parts) {
+__global__ void __launch_bounds__(kThreads)
+    add_parts_kernel(VotesArgs<Weight> args, std::int64_t parts) {
   const std::int64_t size = args.x.samples * args.classes;
   const auto* part = reinterpret_cast<const Total<Weight>*>(args.scratch);
   for (std::int64_t i = blockIdx.x * static_cast<std::int64_t>(kThreads) + threadIdx.x; i < size;
@@ -418,16 +422,15 @@ __global__ void __launch_bounds__(kThreads) add_parts_kernel(VotesArgs<Weight> a
 
 template <class Weight>
 void votes_any(const char* name, const VotesArgs<Weight>& args, cudaStream_t stream) {
-  const Spans spans =
-      choose_spans(args.x, sizeof(Weight) * kExchanged * kThreads, true);
-  const std::int64_t parts =
-      args.scratch == nullptr || args.classes == 0
-          ? 1
-          : votes_parts(args.x.samples, args.edges.count, args.classes);
+  const Spans spans = choose_spans(args.x, sizeof(Weight) * kExchanged * kThreads, true);
+  const std::int64_t parts = args.scratch == nullptr || args.classes == 0
+                                 ? 1
+                                 : votes_parts(args.x.samples, args.edges.count, args.classes);
   const Work divided = divide(spans, args.classes * parts);
-  const auto kernel = is_exact(args.tolerance)
-                          ? (spans.staged ? votes_kernel<Weight, true, true> : votes_kernel<Weight, true, false>)
-                          : (spans.staged ? votes_kernel<Weight, false, true> : votes_kernel<Weight, false, false>);
+  const auto kernel =
+      is_exact(args.tolerance)
+          ? (spans.staged ? votes_kernel<Weight, true, true> : votes_kernel<Weight, true, false>)
+          : (spans.staged ? votes_kernel<Weight, false, true> : votes_kernel<Weight, false, false>);
   allow_all_shared_memory(kernel);
   launch(name, kernel, {divided.items, kThreads, spans.shared_bytes}, stream, args, spans,
          VotesWork{divided.items, divided.shares, parts});
@@ -453,8 +456,8 @@ void match(const MatchArgs& args, cudaStream_t stream) {
 }
 
 void match_counts(const MatchCountsArgs& args, cudaStream_t stream) {
-  count("hypernet_match_counts",
-        {args.x, args.edges, args.tolerance, nullptr, args.out, nullptr}, stream);
+  count("hypernet_match_counts", {args.x, args.edges, args.tolerance, nullptr, args.out, nullptr},
+        stream);
 }
 
 void feedback(const FeedbackArgs& args, cudaStream_t stream) {

@@ -43,8 +43,7 @@ __global__ void __launch_bounds__(kThreads) pack_kernel(PackArgs args) {
   const std::int64_t blocks = variable_blocks(I);
   const std::int64_t items = plane_tiles(args.samples, args.width) * args.width * blocks;
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-  const bool words_of_four =
-      I % 4 == 0 && reinterpret_cast<std::uintptr_t>(args.x) % 4 == 0;
+  const bool words_of_four = I % 4 == 0 && reinterpret_cast<std::uintptr_t>(args.x) % 4 == 0;
 
   for (std::int64_t item = blockIdx.x; item < items; item += gridDim.x) {
     const std::int64_t group = item / blocks, j0 = item % blocks * kVariables;
@@ -73,7 +72,8 @@ __global__ void __launch_bounds__(kThreads) pack_kernel(PackArgs args) {
       std::uint32_t bits = 0;
 #pragma unroll 8
       for (int s = 0; s < 32; ++s) {
-        const std::uint32_t byte = bytes[32 * half + s][variable / 4] >> (8 * (variable % 4)) & 0xFF;
+        const std::uint32_t byte =
+            bytes[32 * half + s][variable / 4] >> (8 * (variable % 4)) & 0xFF;
         bits |= static_cast<std::uint32_t>(byte != 0) << s;
       }
       reinterpret_cast<std::uint32_t*>(
