@@ -44,8 +44,9 @@ struct VotesArgs {
   std::int64_t classes;               // C
   const Weight* weights;              // [E]; integers: sum |w| < 2^62
   Weight* out;                        // [N, C]
-  std::uint64_t* scratch;             // [votes_scratch(E, C, bits)], integer weights on the CPU only
-  int bits;                           // bits of the largest |w|, 0..62, likewise
+  std::uint64_t* scratch;             // [votes_scratch(E, C, bits)] for integer weights on the CPU;
+                                      // CUDA: [cuda::votes_scratch], or null; else null
+  int bits;                           // bits of the largest |w|, 0..62; integer weights on the CPU
 };
 
 // Words of scratch for integer votes on the CPU: the weights, cut into bits for 64 edges at a time.

@@ -128,6 +128,8 @@ def config() -> dict[str, Any]:
         module = cuda()
         entries["cuda_architectures"] = list(module.architectures())
         entries["cuda_devices"] = module.device_count()
+        if not entries["cuda_devices"]:
+            entries["cuda_missing"] = module.device_problem()
     except RuntimeError:
         entries["cuda_architectures"] = []
         entries["cuda_devices"] = 0
