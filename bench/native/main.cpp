@@ -1,0 +1,27 @@
+// Benchmarks of the kernels on one thread, at every level that this processor has.
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+
+#include "common/parallel.hpp"
+#include "register.hpp"
+#include "roofline.hpp"
+
+int main(int argc, char** argv) {
+  using namespace polyad;
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  set_num_threads(1);
+  for (Isa level : available_isas()) {
+    char text[64];
+    std::snprintf(text, sizeof(text), "%.2e rows of 512 samples per second",
+                  bench::row_loads_per_second(level));
+    benchmark::AddCustomContext(std::string("load roofline ") + isa_name(level), text);
+    bench::register_planes(level);
+    bench::register_match(level);
+    bench::register_energy(level);
+    bench::register_gibbs(level);
+  }
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}

@@ -1,0 +1,13 @@
+// One function per file of benchmarks: registers its cases at a level.
+#pragma once
+
+#include "common/isa.hpp"
+
+namespace polyad::bench {
+
+void register_planes(Isa level);
+void register_match(Isa level);
+void register_energy(Isa level);
+void register_gibbs(Isa level);
+
+}  // namespace polyad::bench

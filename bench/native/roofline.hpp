@@ -1,0 +1,31 @@
+// The bound of bit-sliced matching: how many rows of 512 samples a core can load per second when
+// the row is named by an index in memory and each is ANDed into a register. An edge of k literals
+// needs k of them for 512 pairs.
+#pragma once
+
+#include <cstdint>
+
+#include "common/isa.hpp"
+
+namespace polyad::bench {
+
+// out [8, 8] <- ANDs of the rows of words [I, 8] that `variables` [count] names, dealt to 8
+// accumulators; count is a multiple of 8.
+using AndRows = void(const std::uint64_t* words, const std::int32_t* variables, std::int64_t count,
+                     std::uint64_t* out);
+namespace v2 {
+AndRows and_rows;
+}
+#ifdef POLYAD_X86_LEVELS
+namespace v3 {
+AndRows and_rows;
+}
+namespace v4 {
+AndRows and_rows;
+}
+#endif
+
+// Rows per second at a level, over 784 variables; measured on the first call.
+double row_loads_per_second(Isa level);
+
+}  // namespace polyad::bench
