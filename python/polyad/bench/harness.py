@@ -59,26 +59,49 @@ class Timing:
     note: str = ""
 
 
-def wall_clock(call: Call) -> float:
-    """Seconds that ``call`` takes."""
-    start = time.perf_counter()
+@dataclass(frozen=True)
+class Seconds:
+    """One timed call: what is reported, and what it cost the processor.
+
+    The second is what decisions are made with: it does not change when others share the machine.
+    """
+
+    elapsed: float
+    spent: float
+
+
+Clock = Callable[[Call], Seconds]
+
+
+def wall_clock(call: Call) -> Seconds:
+    """Time ``call`` by the clock on the wall; spent is the processor time of all threads."""
+    start, start_spent = time.perf_counter(), time.process_time()
     call()
-    return time.perf_counter() - start
+    return Seconds(time.perf_counter() - start, time.process_time() - start_spent)
 
 
-def cpu_clock(call: Call) -> float:
-    """Seconds of processor time that ``call`` takes, over all threads."""
-    start = time.process_time()
+def cuda_clock(call: Call) -> Seconds:
+    """Time ``call`` by two events on torch's current stream."""
+    import torch
+
+    event: Any = torch.cuda.Event
+    begin, end = event(enable_timing=True), event(enable_timing=True)
+    begin.record()
     call()
-    return time.process_time() - start
+    end.record()
+    end.synchronize()
+    elapsed = float(begin.elapsed_time(end)) / 1e3
+    return Seconds(elapsed, elapsed)
 
 
-def repeat(call: Call, limits: Limits, first_s: float, clock: Callable[[Call], float]) -> Timing:
-    """Time ``call`` again and again; ``first_s`` is what one call is known to take."""
-    wanted = int(limits.budget_s / max(first_s, 1e-9))
+def repeat(call: Call, limits: Limits, first: Seconds, clock: Clock) -> Timing:
+    """Time ``call`` again and again; ``first`` is a call already timed: a long one counts."""
+    times = [first.elapsed] if first.spent >= limits.budget_s else []
+    wanted = int(limits.budget_s / max(first.spent, 1e-9))
     count = min(max(wanted, limits.least_repetitions), limits.most_repetitions)
-    times = [clock(call) for _ in range(count)]
-    return Timing(status.MEASURED, statistics.median(times), min(times), count)
+    while len(times) < count:
+        times.append(clock(call).elapsed)
+    return Timing(status.MEASURED, statistics.median(times), min(times), len(times))
 
 
 def on_first(function: Callable[..., object], *batches: Any) -> Callable[[int], Call]:
@@ -93,7 +116,7 @@ def measure(
     *,
     step: int = 1,
     unit: str = "N",
-    clock: Callable[[Call], float] | None = None,
+    clock: Clock = wall_clock,
 ) -> Timing:
     """Time a call at ``size``, or on a subsample of it where the limits ask for one.
 
@@ -106,44 +129,50 @@ def measure(
         limits: Time, memory and repetitions.
         step: The smallest subsample: a block of the formulation.
         unit: The name of the size, for the remark.
-        clock: Times one call; wall-clock seconds by default.
+        clock: Times one call.
     """
-    clock = clock or wall_clock
     step = min(step, size)
     part, most = step, size
-    half_s: float | None = None  # at half of this subsample
+    half: float | None = None  # seconds spent at half of this subsample
     with memory_limit(limits.bytes):
         while True:
             try:
                 call = make(part)
-                once = clock(call)  # warms up, too
-                if once < limits.full_s:
-                    once = min(once, clock(call))
+                first = clock(call)
+                if first.spent < limits.budget_s:
+                    first = clock(call)  # the one before warmed up
                 if part == size:
-                    return repeat(call, limits, once, clock)
+                    return repeat(call, limits, first, clock)
             except (MemoryError, RuntimeError) as error:
-                if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+                if not is_memory(error):
                     raise
                 if part == step:
                     return Timing(status.OUT_OF_MEMORY, note=f"at {unit} = {part:,}")
-                most, part, half_s = part // 2, step, None
+                most, part, half = part // 2, step, None
                 continue
-            growth = None if half_s is None else once / half_s
-            linear = growth is not None and 1.7 <= growth <= 2.6
+            once = max(first.spent, 1e-9)
+            growth = None if half is None else once / half
             last = part * 2 > most
             tame = part * 8 >= size if growth is None else growth <= 2.6
             if once * size / part <= limits.full_s and tame and most == size:
-                part, half_s = size, None
-            elif linear and (once * 8 >= limits.full_s or last):
-                timing = repeat(call, limits, once, clock)
-                return _scaled(timing, size / part, f"{unit} = {part:,}", once / (half_s or once))
+                part, half = size, None
+            elif growth and 1.7 <= growth <= 2.6 and (once * 8 >= limits.full_s or last):
+                timing = repeat(call, limits, first, clock)
+                return _scaled(timing, size / part, f"{unit} = {part:,}", growth)
             elif last and most < size:
                 return Timing(status.OUT_OF_MEMORY, note=f"above {unit} = {part:,}")
             elif once * 2 > limits.call_s:
                 return Timing(status.OUT_OF_TIME, note=f"{once:.0f} s at {unit} = {part:,}")
             else:
-                half_s = None if last else once
+                half = None if last else once
                 part = size if last else part * 2
+
+
+def is_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out; torch says so with a RuntimeError."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "memory" in str(error).lower()
+    )
 
 
 def _scaled(part: Timing, factor: float, measured_on: str, linearity: float) -> Timing:
@@ -200,19 +229,6 @@ def time_limit(limit_s: float) -> Iterator[None]:
 def _cuda_is_used() -> bool:
     torch = sys.modules.get("torch")
     return torch is not None and torch.cuda.is_initialized()
-
-
-def cuda_clock(call: Call) -> float:
-    """Seconds between two events on torch's current stream around ``call``."""
-    import torch
-
-    event: Any = torch.cuda.Event
-    begin, end = event(enable_timing=True), event(enable_timing=True)
-    begin.record()
-    call()
-    end.record()
-    end.synchronize()
-    return float(begin.elapsed_time(end)) / 1e3
 
 
 def available(module: str) -> bool:

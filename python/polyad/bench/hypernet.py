@@ -28,7 +28,7 @@ QUICK = Settings(
     edges=(2_000, 20_000),
     samples=(1, 64, 8192),
     claim=(10, 20_000, 8192),
-    claim_limits=Limits(full_s=0.6, budget_s=0.5),
+    claim_limits=Limits(full_s=0.6, budget_s=0.4),
     compile_s=0.0,
     memory=False,
 )

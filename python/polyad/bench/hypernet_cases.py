@@ -20,8 +20,8 @@ from polyad.bench.rows import Row
 Array = np.ndarray[Any, Any]
 
 SEED = 0
-SWEEP_LIMITS = Limits(full_s=0.3, budget_s=0.3)
-CLAIM_LIMITS = Limits(budget_s=1.0)
+SWEEP_LIMITS = Limits(full_s=0.3, budget_s=0.2, least_repetitions=2)
+CLAIM_LIMITS = Limits(full_s=15.0, budget_s=1.0)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Settings:
         variables: I of every case.
         classes: C of every case.
         sweep_limits: For all rows but those of a claim.
-        claim_limits: For the rows of a claim: full size wherever it takes under a minute.
+        claim_limits: For the rows of a claim: full size wherever that takes seconds.
         energy: (k, E, N) of the energy case.
         single: (k, E, N) of match, match_counts and feedback.
         gibbs: (k, E, N) of gibbs, one sweep.

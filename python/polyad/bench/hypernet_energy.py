@@ -241,8 +241,9 @@ def gibbs(here: Run) -> None:
         "polyad",
         sizes_of(order, edges, samples, variables),
         1,
-        work=samples * edges * order,
-        note="1 sweep; a pair is a chain and an incidence",
+        work=samples * variables,
+        unit="updates",
+        note="1 sweep",
     )
     for threads in here.threads:
         with harness.use_threads(threads), here.doing("gibbs"):

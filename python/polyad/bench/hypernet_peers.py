@@ -389,8 +389,8 @@ RIVALS: list[Rival] = [
         "torch GEMM",
         "torch",
         [
-            *_variants([(1024, 2048)], ["float32"]),
-            *_variants([(64, 20_000), (1024, 2048)], ["bfloat16", "int8"]),
+            *_variants([(256, 2048)], ["float32"]),
+            *_variants([(64, 20_000), (256, 2048)], ["bfloat16", "int8"]),
         ],
         lambda literals, variant: _through_torch(torch_gemm(literals, variant)),
         pooled=False,

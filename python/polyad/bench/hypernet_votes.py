@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,7 @@ def votes(here: Run) -> None:
     here.remarks += missing
     settings = here.settings
     for order in settings.orders:
-        variants: dict[tuple[str, int, int], Variant] = {}
+        variants: dict[tuple[str, int], Variant] = {}
         for edges in settings.edges:
             with here.doing(f"votes, k = {order}, E = {edges:,}: data"):
                 x, literals, ours = binary_case(
@@ -108,13 +109,9 @@ def _votes_reference(
 
 
 def _votes_rival(
-    here: Run,
-    rival: Rival,
-    x: Array,
-    literals: Literals,
-    variants: dict[tuple[str, int, int], Variant],
+    here: Run, rival: Rival, x: Array, literals: Literals, variants: dict[tuple[str, int], Variant]
 ) -> None:
-    """Rows of one rival for all N and threads; the edges are set up once per variant."""
+    """Rows of one rival for all N and threads; ``variants`` holds what the search has found."""
     settings = here.settings
     if rival.most_edges is not None and len(literals) > rival.most_edges:
         here.remarks.append(
@@ -123,107 +120,102 @@ def _votes_rival(
         )
         return
     prepared: dict[Variant, tuple[hypernet_peers.Votes, float]] = {}
-    for threads in here.threads:
+    for threads, samples in itertools.product(here.threads, settings.samples):
         if rival.threads not in (None, threads):
             continue
-        pool = ThreadPoolExecutor(threads) if rival.pooled and threads > 1 else None
-        with harness.use_threads(threads):
-            for samples in settings.samples:
-                sizes = sizes_of(literals.order, len(literals), samples, literals.variables)
-                row = Row(
-                    "votes",
-                    rival.name,
-                    sizes,
-                    threads,
-                    work=samples * len(literals),
-                    packing=True,
-                )
-                key = (rival.name, samples, threads)
-                if key not in variants:
-                    part = literals.part(slice(0, len(literals), -(-len(literals) // TUNING_EDGES)))
-                    try:
-                        variants[key] = _fastest(rival, part, x[:samples], pool, threads, settings)
-                    except Exception as error:
-                        here.add(row, Timing(rows.FAILED, note=first_line(error)))
-                        continue
-                variant = variants[key]
-                setup = replace(variant, samples=0)  # the block of samples is not part of it
-                try:
-                    if setup not in prepared:
-                        prepared.clear()  # one at a time: a million edges are large
-                        start = time.perf_counter()
-                        with harness.memory_limit(settings.claim_limits.bytes):
-                            votes = rival.prepare(literals, variant)
-                        prepared[setup] = votes, time.perf_counter() - start
-                except (MemoryError, RuntimeError) as error:
-                    here.add(row, Timing(rows.OUT_OF_MEMORY, note=first_line(error)))
-                    continue
-                votes, prepare_s = prepared[setup]
-                block = _block(variant, samples, threads, rival)
-                blocked = hypernet_peers.in_blocks(votes, block, pool)
-
-                row = replace(row, batch=block, variant=str(variant), prepare_s=prepare_s)
-                limits = _limits(settings, sizes)
-                step = block * (threads if pool else 1)
-                here.add(row, measure(on_first(blocked, x), samples, limits, step=step))
-        if pool is not None:
-            pool.shutdown()
+        sizes = sizes_of(literals.order, len(literals), samples, literals.variables)
+        work = samples * len(literals)
+        row = Row("votes", rival.name, sizes, threads, work=work, packing=True)
+        try:
+            if (rival.name, samples) not in variants:
+                part = literals.part(slice(0, None, -(-len(literals) // TUNING_EDGES)))
+                with harness.use_threads(1):
+                    variants[rival.name, samples] = _fastest(rival, part, x[:samples], settings)
+            variant = variants[rival.name, samples]
+            setup = replace(variant, samples=0)  # the block of samples is not part of it
+            if setup not in prepared:
+                prepared.clear()  # one at a time: a million edges are large
+                start = time.perf_counter()
+                with harness.memory_limit(settings.claim_limits.bytes):
+                    votes = rival.prepare(literals, variant)
+                prepared[setup] = votes, time.perf_counter() - start
+        except Exception as error:  # a rival may fail in its own way; the run goes on
+            state = rows.OUT_OF_MEMORY if harness.is_memory(error) else rows.FAILED
+            here.add(row, Timing(state, note=first_line(error)))
+            continue
+        votes, prepare_s = prepared[setup]
+        row = replace(row, variant=str(variant), prepare_s=prepare_s)
+        _time_rival(here, row, rival, votes, variant, x[:samples])
 
 
-def _block(variant: Variant, samples: int, threads: int, rival: Rival) -> int:
-    """The block of samples: no larger than the share of a thread that takes whole blocks."""
-    share = -(-samples // threads) if rival.pooled else samples
-    return min(variant.samples, share)
+def _time_rival(
+    here: Run, row: Row, rival: Rival, votes: hypernet_peers.Votes, variant: Variant, x: Array
+) -> None:
+    shared = rival.pooled and row.threads > 1
+    block = min(variant.samples, -(-len(x) // row.threads) if shared else len(x))
+    with harness.use_threads(row.threads), ThreadPoolExecutor(row.threads) as pool:
+        blocked = hypernet_peers.in_blocks(votes, block, pool if shared else None)
+        step = block * (row.threads if shared else 1)
+        limits = _limits(here.settings, row.sizes)
+        timing = measure(on_first(blocked, x), len(x), limits, step=step)
+    here.add(replace(row, batch=block), timing)
 
 
-def _fastest(
-    rival: Rival,
-    literals: Literals,
-    x: Array,
-    pool: ThreadPoolExecutor | None,
-    threads: int,
-    settings: Settings,
-) -> Variant:
-    """Try every variant on a part of the edges; each must agree with our votes.
+def _fastest(rival: Rival, literals: Literals, x: Array, settings: Settings) -> Variant:
+    """Try every variant on one thread and a part of the edges; each must agree with our votes.
 
     Raises:
         ArithmeticError: A variant disagrees.
-        Exception: What the variants raised, if none of them ran.
+        Exception: What the last variant raised, if none of them ran.
     """
     plan = hyperedges(literals).plan(labels=literals.labels, num_classes=literals.classes)
     expected = hypernet.votes(x, plan, literals.weights)
+    # with few samples, variants that differ in larger blocks only are the same
+    distinct = {
+        replace(v, samples=min(v.samples, len(x)), edges=min(v.edges, len(literals))): v
+        for v in reversed(rival.variants)
+    }
     rates: dict[Variant, float] = {}
     failure: Exception | None = None
-    tried: set[tuple[object, ...]] = set()
-    for variant in rival.variants:
-        block = _block(variant, len(x), threads, rival)
-        identity = (block, min(variant.edges, len(literals)), variant.sums, variant.dtype)
-        if identity in tried:
-            continue
-        tried.add(identity)
+    for variant in distinct.values():
+        best = max(rates.values(), default=0.0)
         try:
             with harness.memory_limit(settings.claim_limits.bytes):
-                votes = rival.prepare(literals, variant)
-                blocked = hypernet_peers.in_blocks(votes, block, pool)
-                part = min(block * (threads if pool else 1), len(x))
-                agrees = np.array_equal(blocked(x[:part]), expected[:part])
-                while True:
-                    call = functools.partial(blocked, x[:part])
-                    # one thread is timed by the processor's time: others may share the machine
-                    clock = harness.wall_clock if threads > 1 else harness.cpu_clock
-                    spent = min(clock(call) for _ in range(3))
-                    if spent >= settings.tuning_s / 2 or part == len(x):
-                        break
-                    part = min(part * 2, len(x))
+                votes = hypernet_peers.in_blocks(
+                    rival.prepare(literals, variant), variant.samples, None
+                )
+                rates[variant] = _rate(votes, x, expected, variant.samples, settings, best)
+        except ArithmeticError as error:
+            raise ArithmeticError(f"{rival.name} [{variant}] {error}") from error
         except Exception as error:
             failure = error
-            continue
-        if not agrees:
-            raise ArithmeticError(f"{rival.name} [{variant}] disagrees with polyad")
-        rates[variant] = part / spent
     if not rates:
         raise failure or RuntimeError(f"{rival.name}: no variant")
     return max(rates, key=rates.__getitem__)
+
+
+def _rate(
+    votes: hypernet_peers.Votes,
+    x: Array,
+    expected: Array,
+    block: int,
+    settings: Settings,
+    best: float,
+) -> float:
+    """Samples per second of processor time, roughly if it is far from the best one so far."""
+    part = min(block, len(x))
+    outputs: list[Array] = []
+    first = harness.wall_clock(lambda: outputs.append(votes(x[:part])))
+    if not np.array_equal(outputs[0], expected[:part]):
+        raise ArithmeticError("disagrees with polyad")
+    if part < best * first.spent / 3:
+        return part / first.spent
+    while True:
+        call = functools.partial(votes, x[:part])
+        spent = min(harness.wall_clock(call).spent for _ in range(3))
+        if spent >= settings.tuning_s or part == len(x):
+            return part / max(spent, 1e-9)
+        part = min(part * 2, len(x))
 
 
 def counts(here: Run) -> None:

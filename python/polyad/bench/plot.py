@@ -12,16 +12,23 @@ from numpy.typing import NDArray
 
 from polyad._files import written_whole
 from polyad.bench.rows import SCALED, Row
-from polyad.report.look import GREY, in_our_look, new_figure, require_matplotlib
+from polyad.report.look import (
+    BLUE,
+    GREEN,
+    GREY,
+    VERMILION,
+    in_our_look,
+    new_figure,
+    require_matplotlib,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
-OURS = "#d55e00"
 # one hue per library, so that lines which belong together look alike
-HUES = {"numpy": "#0072b2", "scipy": "#009e73", "torch": "#8a4f9e", "reference": GREY}
+HUES = {"numpy": BLUE, "scipy": GREEN, "torch": "#8a4f9e", "reference": GREY}
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ def cost(title: str, panels: Sequence[Panel], machine: str) -> Figure:
 
 
 def _hue(peer: str) -> str:
-    return OURS if peer == "polyad" else HUES.get(peer.split()[0].split(".")[0], "#6b5b2e")
+    return VERMILION if peer == "polyad" else HUES.get(peer.split()[0].split(".")[0], "#6b5b2e")
 
 
 def _draw(axes: Axes, panel: Panel) -> list[tuple[str, float, float]]:

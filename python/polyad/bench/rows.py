@@ -31,7 +31,8 @@ class Row:
         peer: Who computed it; "polyad" is ours.
         sizes: The sizes that define the case, by the names of the op's docstring.
         threads: Threads the formulation was allowed.
-        work: Units of work of one call at full size (pairs, for hyperedges).
+        work: Units of work of one call at full size.
+        unit: Their name; a pair is a sample and a hyperedge.
         device: "cpu" or "cuda".
         batch: Samples per block inside the formulation, or None if it takes all at once.
         variant: dtype or algorithm that the search chose, or what tells this row from its siblings.
@@ -54,6 +55,7 @@ class Row:
     sizes: Mapping[str, int]
     threads: int
     work: float
+    unit: str = "pairs"
     device: str = "cpu"
     batch: int | None = None
     variant: str = ""
@@ -90,7 +92,7 @@ class Row:
             "min_s": self.min_s,
             "repetitions": self.repetitions,
             "prepare_s": self.prepare_s,
-            "pairs_per_s": self.rate,
+            f"{self.unit}_per_s": self.rate,
             "ratio_to_polyad": self.ratio_to_polyad,
             "measured_on": self.measured_on,
             "linearity": self.linearity,
@@ -211,7 +213,7 @@ def print_table(console: Console, title: str, rows: Sequence[Row]) -> None:
         table.add_column("device")
     table.add_column("formulation", no_wrap=True)
     table.add_column("packing")
-    for name in ("prepare", "median", "min", "pairs/s", "ratio"):
+    for name in ("prepare", "median", "min", f"{rows[0].unit}/s", "ratio"):
         table.add_column(name, justify="right", no_wrap=True)
     if memory:
         table.add_column("extra memory", justify="right")
