@@ -5,6 +5,7 @@
     RUN/history.json    columns of numbers, one entry per epoch
     RUN/model.*         the checkpoint, and in the end the trained model
     RUN/pictures/*.png  pictures
+    RUN/NAME.json       further tables that the page shows
     RUN/report.html     one page that needs no other file
 
 Every file appears whole or not at all, and states its ``format_version``; the pictures and the page
@@ -21,7 +22,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from polyad._files import written_whole
 from polyad._version import __version__
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 PICTURE_DPI = 160
 
-_OWN_FILES = re.compile(r"(settings|metrics(-[\w.-]+)?|history)\.json|model\.\w+|report\.html")
+_OWN_FILES = re.compile(
+    r"(settings|metrics(-[\w.-]+)?|history|edges)\.json|model\.\w+|report\.html"
+)
+Setting = TypeVar("Setting")
 _METRIC_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -117,20 +121,25 @@ class Run:
         """Whether training came to its end: only then do the metrics say how long it took."""
         return "seconds_train" in self.metrics()
 
-    def setting(self, name: str) -> Any:
+    def setting(self, name: str, kind: type[Setting]) -> Setting:
         """Return an entry of settings.json.
 
         Raises:
-            RunError: It is not there.
+            RunError: It is not there, or of another type.
         """
-        if name not in self.settings:
-            raise RunError(f"{self.file('settings.json')}: damaged (no {name!r})")
-        return self.settings[name]
+        value = self.settings.get(name)
+        if not isinstance(value, kind):
+            raise RunError(f"{self.file('settings.json')}: damaged ({name})")
+        return value
 
     def metrics(self) -> dict[str, float]:
         """Return what metrics.json holds; empty if nothing was measured yet."""
         path = self.file("metrics.json")
-        return _read_json(path) if path.is_file() else {}
+        found = _read_json(path) if path.is_file() else {}
+        try:
+            return {name: _number(value) for name, value in found.items()}
+        except TypeError as error:
+            raise RunError(f"{path}: damaged ({error})") from error
 
     def add_metrics(self, **values: float) -> None:
         """Add numbers to metrics.json, or replace those that are there.
@@ -150,13 +159,27 @@ class Run:
         numbers = {n: v if isinstance(v, int) else float(v) for n, v in values.items()}
         self._write_json("metrics.json", {**self.metrics(), **numbers})
 
-    def history(self) -> list[dict[str, float]]:
-        """Return one dictionary per epoch; empty if nothing was written yet."""
-        if not self.file("history.json").is_file():
+    def history(self, *names: str) -> list[dict[str, float]]:
+        """Return one dictionary per epoch; empty if nothing was written yet.
+
+        Args:
+            names: Columns that must be there.
+
+        Raises:
+            RunError: They are not, or the file is damaged.
+        """
+        path = self.file("history.json")
+        if not path.is_file():
             return []
-        columns: dict[str, list[float]] = _read_json(self.file("history.json")).get("columns", {})
-        rows = zip(*columns.values(), strict=True)
-        return [dict(zip(columns, row, strict=True)) for row in rows]
+        try:
+            columns: dict[str, list[float]] = _read_json(path)["columns"]
+            rows = list(zip(*columns.values(), strict=True))
+            found = [dict(zip(columns, map(_number, row), strict=True)) for row in rows]
+            return [{name: row[name] for name in (names or row)} for row in found]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, RunError):
+                raise
+            raise RunError(f"{path}: damaged ({error})") from error
 
     def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Write history.json: ``rows`` have the same names."""
@@ -168,6 +191,21 @@ class Run:
         file = f"metrics-{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}.json"
         self._write_json(file, values)
         return self.file(file)
+
+    def write_table(self, name: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Write NAME.json, a table of text for the page."""
+        self._write_json(f"{name}.json", {"head": list(head), "rows": [list(row) for row in rows]})
+
+    def table(self, name: str) -> tuple[list[str], list[list[str]]] | None:
+        """Return the head and rows of a table, or None if it is not there."""
+        path = self.file(f"{name}.json")
+        if not path.is_file():
+            return None
+        content = _read_json(path)
+        try:
+            return list(map(str, content["head"])), [list(map(str, r)) for r in content["rows"]]
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{path}: damaged ({error})") from error
 
     def picture(self, name: str) -> Path:
         """Return the path of the picture of that name, whether or not it is there."""
@@ -225,6 +263,12 @@ def require_free(path: Path, *, replace: bool) -> None:
         raise RunError(f"{path}: holds files that are not a run's; choose another folder")
     if not replace:
         raise RunError(f"{path}: holds a run already; --resume continues it, --force replaces it")
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    return value
 
 
 def _read_json(path: Path) -> dict[str, Any]:

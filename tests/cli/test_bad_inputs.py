@@ -87,7 +87,7 @@ BAD_DATA = {
         ["--image-shape", "2x2"],
         "pictures of 2 x 2 have 4 pixels, the examples have 2 features",
     ),
-    "npz without X": (archive(a=X4), [], "expected arrays X and y"),
+    "npz without X": (archive(a=X4, b=Y3), [], "it holds a, b"),
     "npz of unequal lengths": (archive(X=X4, y=Y3[:8]), [], "X has 9 examples, y has shape [8]"),
     "npz with nan": (archive(X=X4 * np.nan, y=Y3), [], "X[0, 0] is nan, not a finite number"),
     "npz of text": (archive(X=X4.astype(str), y=Y3), [], "X must hold numbers"),
@@ -98,7 +98,7 @@ BAD_DATA = {
     "npz with half a test part": (
         archive(x_train=X4, y_train=Y3, x_test=X4),
         [],
-        "has x_test without its partner",
+        "has x_test but not y_test",
     ),
     "npz with other test features": (
         archive(x_train=X4, y_train=Y3, x_test=X4[:, :3], y_test=Y3),
@@ -218,6 +218,7 @@ def test_bad_arguments(case, polyad, tmp_path, monkeypatch):
     result = polyad(*words)
     assert result.code == 2
     assert_one_line(result, line)
+    assert "(see 'polyad" in result.err
     assert "--help')" in result.err
     assert [path.name for path in tmp_path.iterdir()] == ["d.csv"]
 
@@ -275,7 +276,7 @@ BAD_RUNS = {
     "a setting that is missing": (
         edit("settings.json", lambda c: c.pop("encoding")),
         ["recall", "run"],
-        "settings.json: damaged (no 'encoding')",
+        "settings.json: damaged (encoding)",
     ),
     "data that has changed": (
         edit("settings.json", lambda c: c["data"].update(fingerprint="0")),

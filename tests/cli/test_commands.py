@@ -123,7 +123,8 @@ def test_same_seed_same_run(polyad, pictures, tmp_path, words):
 def test_tables_and_folders_train_too(polyad, tmp_path):
     X, y = bars(60, 0)
     rows = np.column_stack([X.reshape(60, -1) / 10, y])
-    np.savetxt(tmp_path / "bars.csv", rows, fmt="%g", delimiter=",")
+    head = ",".join([*(f"cell {i}" for i in range(36)), "class"])
+    np.savetxt(tmp_path / "bars.csv", rows, fmt="%g", delimiter=",", header=head, comments="")
     (tmp_path / "bars").mkdir()
     (tmp_path / "bars/train-images-idx3-ubyte").write_bytes(idx(X))
     (tmp_path / "bars/train-labels-idx1-ubyte").write_bytes(idx(y))
@@ -136,6 +137,8 @@ def test_tables_and_folders_train_too(polyad, tmp_path):
         assert metrics["samples_train"] == 42  # of 20 a class, 14 are for training
         assert metrics["epochs"] == 0
         assert polyad("recall", out).code == 0
+    page = (tmp_path / "run-bars.csv" / "report.html").read_text()
+    assert re.search(r"<td>(cell \d+ (&gt;|&lt;=) [\d.]+, )+", page)  # edges in words
 
 
 def test_force_replaces_a_run_and_nothing_else(polyad, trained, pictures, tmp_path):

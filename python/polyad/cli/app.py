@@ -33,7 +33,7 @@ class Commands(TyperGroup):
         """Run a command line and exit."""
         words = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in words
-        extra["standalone_mode"] = False
+        extra |= {"standalone_mode": False, "prog_name": "polyad"}
         try:
             code = super().main([word for word in words if word != "--debug"], *rest, **extra)
         except BaseException as error:

@@ -49,7 +49,7 @@ def read_csv(
         with path.open(encoding="utf-8-sig", newline="") as file:
             header, table = _parse(path, file)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start} of a block)") from error
+        raise DataError(f"{path}: not a table (not UTF-8 text)") from error
     except csv.Error as error:
         raise DataError(f"{path}: not a table of comma-separated values ({error})") from error
     columns = table.shape[1]

@@ -19,6 +19,9 @@ _NAMES = (
     (("x", "y"), None),
 )
 
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeError)
+"""What zipfile and numpy raise for an archive whose bytes are not what they should be."""
+
 
 def read_npz(
     path: Path,
@@ -45,22 +48,22 @@ def read_npz(
         DataError: Not such an archive; see `polyad.data.dataset.checked` for values.
         OSError: The file cannot be read.
     """
-    arrays = _arrays(path)
+    names, arrays = _arrays(path)
     train, test = next((pair for pair in _NAMES if arrays.keys() >= set(pair[0])), (None, None))
     if train is None:
         raise DataError(
             f"{path}: expected arrays X and y, or x_train and y_train (and x_test, y_test); "
-            f"it holds {', '.join(sorted(arrays)) or 'nothing'}"
+            f"it holds {', '.join(names) or 'nothing'}"
         )
     named = arrays.get("feature_names")
     feature_names = None if named is None else tuple(str(name) for name in named.ravel())
 
-    def dataset(names: tuple[str, str]) -> Dataset:
+    def dataset(pair: tuple[str, str]) -> Dataset:
         made = checked(
-            f"{path} ({names[0]}, {names[1]})",
+            f"{path} ({pair[0]}, {pair[1]})",
             path.stem,
-            arrays[names[0]],
-            arrays[names[1]],
+            arrays[pair[0]],
+            arrays[pair[1]],
             image_shape=image_shape,
             feature_names=feature_names,
             classes=classes,
@@ -75,7 +78,8 @@ def read_npz(
     if test is None or not present:
         return dataset(train), None
     if len(present) == 1:
-        raise DataError(f"{path}: has {present[0]} without its partner of {' and '.join(test)}")
+        missing = test[1] if present[0] == test[0] else test[0]
+        raise DataError(f"{path}: has {present[0]} but not {missing}")
     first, second = dataset(train), dataset(test)
     if first.X.shape[1] != second.X.shape[1]:
         raise DataError(
@@ -84,19 +88,22 @@ def read_npz(
     return first, second
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+def _arrays(path: Path) -> tuple[list[str], dict[str, NDArray[Any]]]:
+    """The names of all arrays in an archive, and those that can be meant."""
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path}: not an .npz archive (or one cut short)")
     wanted = {name for pair in _NAMES for names in pair if names for name in names}
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {n: archive[n] for n in archive.files if n in wanted | {"feature_names"}}
-    except ValueError as error:
-        if "allow_pickle" in str(error) or "Object arrays" in str(error):
-            raise DataError(
-                f"{path}: holds arrays of Python objects (pickles), which are refused; "
-                "save plain numbers"
-            ) from error
-        raise DataError(f"{path}: damaged .npz archive ({error})") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
-        raise DataError(f"{path}: damaged .npz archive ({error})") from error
+    with path.open("rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                known = {n: archive[n] for n in archive.files if n in wanted | {"feature_names"}}
+                return sorted(archive.files), known
+        except ValueError as error:
+            if "allow_pickle" in str(error) or "Object arrays" in str(error):
+                raise DataError(
+                    f"{path}: holds arrays of Python objects (pickles), which are refused; "
+                    "save plain numbers"
+                ) from error
+            raise DataError(f"{path}: damaged .npz archive ({error})") from error
+        except _DAMAGED as error:
+            raise DataError(f"{path}: damaged .npz archive ({error})") from error

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from polyad.data import Dataset
 from polyad.report.hypernet import EdgePicture
-from polyad.run import Run
+from polyad.run import Run, RunError
 
 if TYPE_CHECKING:
     from polyad.models import Hypernet
@@ -96,9 +96,12 @@ class Encoding:
     @classmethod
     def of(cls, run: Run) -> Encoding:
         """Return the encoding that a run was trained with."""
-        kept = run.setting("encoding")
-        levels = kept.get("levels")
-        return cls(kept["threshold"], None if levels is None else tuple(levels))
+        kept = run.setting("encoding", dict)
+        try:
+            levels = None if kept["levels"] is None else tuple(map(float, kept["levels"]))
+            return cls(float(kept["threshold"]), levels)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{run.file('settings.json')}: damaged (encoding)") from error
 
     def picture(self, edge: int, model: Hypernet, shape: tuple[int, int]) -> EdgePicture:
         """Return edge number ``edge`` of ``model`` as a picture of its literals."""
@@ -111,3 +114,12 @@ class Encoding:
         off, on = (np.minimum(1.0, part / max(1.0, count / 2)).reshape(shape) for part in asked)
         label = str(model.classes_[model.labels_[edge]])
         return EdgePicture(label, float(model.weights_[edge]), on, off)
+
+    def words(self, variable: int, value: int, names: tuple[str, ...] | None) -> str:
+        """Return what a literal asks for, such as 'width > 3.5'."""
+        count = 1 if self.levels is None else len(self.levels)
+        feature, level = divmod(variable, count)
+        name = f"x{feature}" if names is None else names[feature]
+        if self.levels is None:
+            return f"{name} {'>' if value else '<='} {self.threshold:g}"
+        return f"{name} {'>=' if value else '<'} {self.levels[level]:g}"

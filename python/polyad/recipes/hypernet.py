@@ -101,8 +101,8 @@ def train(
     settings = {
         "recipe": recipe,
         "data": {
-            "source": data,
-            "test": test,
+            "source": _lasting(data),
+            "test": None if test is None else _lasting(test),
             "label_column": label_column,
             "image_shape": image_shape,
             "classes": classes,
@@ -115,6 +115,12 @@ def train(
     run = Run(out, MODEL, settings)
     _learn(run, model, model.fit, split, encoding, on_progress)
     return run
+
+
+def _lasting(source: str) -> str:
+    """A source as it can be found from another folder as well."""
+    path = Path(source)
+    return str(path.absolute()) if path.exists() else source
 
 
 def resume(out: Path | str, *, on_progress: Progress | None = None) -> Run:
@@ -180,6 +186,16 @@ def _how_to_go_on(run: Run) -> str:
     return f"stopped; to go on: polyad train {run.model} --out {run.path} --resume"
 
 
+_COLUMNS = (
+    "epoch",
+    "accuracy_train_percent",
+    "accuracy_test_percent",
+    "updates_percent",
+    "edges",
+    "seconds",
+)
+
+
 class _Curve:
     """What is measured and kept after every epoch.
 
@@ -197,37 +213,32 @@ class _Curve:
     ) -> None:
         self.run, self.model, self.on_progress = run, model, on_progress
         done = int(getattr(model, "n_iter_", -1))
-        self.rows = [row for row in run.history() if row["epoch"] <= done]
+        self.rows = [row for row in run.history(*_COLUMNS) if row["epoch"] <= done]
         self.asked = Event()
-        self._before = self.rows[-1]["seconds"] if self.rows else 0.0
+        self._seconds = self.rows[-1]["seconds"] if self.rows else 0.0  # of learning alone
         self._parts = []
         for part in (split.train, split.test):
             few = part.take(np.arange(min(len(part), CURVE_SAMPLES)))
             self._parts.append((encoding.encode(few.X), few.y))
         self._saved = float("-inf")
-        self._started = time.perf_counter()
+        self._since = time.perf_counter()
 
     def after_epoch(self, info: Mapping[str, Any]) -> bool:
         """Measure, save if it is time, show; return whether to stop."""
         now = time.perf_counter()
+        self._seconds += now - self._since
         train, test = (100 * float((self.model.predict(X) == y).mean()) for X, y in self._parts)
         epoch = int(info["epoch"])
         self.rows = [row for row in self.rows if row["epoch"] < epoch]  # resume repeats epoch 0
-        self.rows.append(
-            {
-                "epoch": epoch,
-                "accuracy_train_percent": train,
-                "accuracy_test_percent": test,
-                "updates_percent": 100 * float(info["updates"]),
-                "edges": int(info["edges"]),
-                "seconds": self._before + now - self._started,
-            }
-        )
+        updates = 100 * float(info["updates"])
+        row = (epoch, train, test, updates, int(info["edges"]), self._seconds)
+        self.rows.append(dict(zip(_COLUMNS, row, strict=True)))
         if self.asked.is_set() or now - self._saved > CHECKPOINT_SECONDS:
             self._saved = now
             self.save()
         if self.on_progress is not None:
             self.on_progress({**info, "accuracy_train_percent": train})
+        self._since = time.perf_counter()
         return self.asked.is_set()
 
     def save(self) -> None:

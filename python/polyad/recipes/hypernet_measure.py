@@ -32,14 +32,21 @@ def load_data(run: Run) -> Split:
         RunError: The data is not what it was.
         DataError: It cannot be read any more.
     """
-    options = dict(run.setting("data"))
-    fingerprint = options.pop("fingerprint")
-    shape = options.pop("image_shape")
+    kept = run.setting("data", dict)
+    try:
+        options = {name: kept[name] for name in ("source", "test", "label_column", "classes")}
+        shape, fingerprint = kept["image_shape"], kept["fingerprint"]
+        if not isinstance(options["source"], str):
+            raise TypeError("source")
+        if not all(isinstance(options[name], str | None) for name in ("test", "label_column")):
+            raise TypeError("test, label_column")
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{run.file('settings.json')}: damaged (data)") from error
     split = sources.load(**options, image_shape=None if shape is None else tuple(shape))
     if split.train.fingerprint() != fingerprint:
         raise RunError(
-            f"{options['source']}: has changed since {run.path} was trained; "
-            "give the data to evaluate with --data, or train again"
+            f"{options['source']}: has changed since {run.path} was trained; train again, "
+            f"or measure with 'polyad evaluate {run.path} --data ...'"
         )
     return split
 
@@ -154,7 +161,7 @@ def draw_learning(
     run: Run, model: Hypernet, encoding: Encoding, split: Split, table: NDArray[np.int64]
 ) -> None:
     """Draw the pictures that training and evaluating leave in the run."""
-    rows = run.history()
+    rows = run.history("epoch", "accuracy_train_percent", "accuracy_test_percent")
     if len(rows) > 1:
         run.save_picture(
             "learning",
@@ -174,17 +181,42 @@ def draw_learning(
     if split.train.image_shape is not None:
         draw_edges(run, model, encoding, split)
         draw_decision(run, model, encoding, split)
+    else:
+        write_edges(run, model, encoding, split)
 
 
-def draw_edges(run: Run, model: Hypernet, encoding: Encoding, split: Split, depth: int = 3) -> None:
+def strongest(model: Hypernet, class_number: int, count: int) -> list[int]:
+    """Return the edges of a class that have the largest weights, largest first."""
+    own = np.flatnonzero(model.labels_ == class_number)
+    return [int(e) for e in own[np.argsort(model.weights_[own], kind="stable")[::-1][:count]]]
+
+
+def write_edges(run: Run, model: Hypernet, encoding: Encoding, split: Split) -> None:
+    """Write the strongest hyperedges of each of the first ten classes in words."""
+    edges, names = model.edges_.numpy(), split.train.feature_names
+    values = np.ones(len(edges.indices), np.uint8) if edges.values is None else edges.values
+    rows = []
+    for c, label in enumerate(model.classes_[:10]):
+        for edge in strongest(model, c, 3):
+            inside = slice(*edges.offsets[edge : edge + 2])
+            literals = [
+                encoding.words(int(variable), int(value), names)
+                for variable, value in zip(edges.indices[inside], values[inside], strict=True)
+            ]
+            shown = literals if len(literals) <= 12 else [*literals[:12], "..."]
+            allowed = int(model.tolerances_[edge])
+            text = f"{', '.join(shown)} ({allowed} of {len(literals)} may differ)"
+            rows.append((text, str(label), f"{model.weights_[edge]:.3g}"))
+    run.write_table("edges", ["the hyperedge asks for", "class", "weight"], rows)
+
+
+def draw_edges(run: Run, model: Hypernet, encoding: Encoding, split: Split) -> None:
     """Draw the strongest hyperedges of each of the first ten classes."""
     shape = _shape(split.train)
     bits = encoding.bits(split.train.X)
     columns, under = [], []
     for c, name in enumerate(model.classes_[:10]):
-        own = np.flatnonzero(model.labels_ == c)
-        best = own[np.argsort(model.weights_[own], kind="stable")[::-1][:depth]]
-        columns.append([encoding.picture(int(edge), model, shape) for edge in best])
+        columns.append([encoding.picture(e, model, shape) for e in strongest(model, c, 3)])
         under.append(bits[split.train.y == name].mean(0).reshape(shape))
     run.save_picture("edges", hypernet.strongest_edges(columns, under))
 

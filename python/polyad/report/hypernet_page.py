@@ -92,7 +92,8 @@ _PICTURES = (
 
 def write_page(run: Run) -> None:
     """Write report.html: figures, pictures as far as there are any, settings."""
-    metrics, source = run.metrics(), run.settings["data"]["source"]
+    metrics, settings = run.metrics(), run.setting("data", dict)
+    source = str(settings.get("source"))
     title = f"A hypernet on {source.rstrip('/').rpartition('/')[2]}"
     if run.picture("stream").is_file():
         title = "A hypernet learns handwritten digits"
@@ -116,6 +117,10 @@ def write_page(run: Run) -> None:
         if f"{key}_right_percent" in metrics:
             page.text(_recall_sentence(metrics, key))
         page.picture(path, picture.alternative, picture.caption)
+    table = run.table("edges")
+    if table is not None:
+        page.heading("The strongest hyperedges")
+        page.table(*table)
     page.heading("Go on")
     page.text("The folder of this page is a run; these commands read it.")
     memory = run.path / "memory" if run.file("memory").is_dir() else run.path
@@ -124,14 +129,13 @@ def write_page(run: Run) -> None:
         "Every figure (metrics.json)",
         [(name, f"{value:,.6g}") for name, value in metrics.items()],
     )
+    settings = {
+        **settings,
+        "encoder": run.setting("encoder", str),
+        **run.setting("parameters", dict),
+    }
     page.folded(
-        "Settings (settings.json)",
-        [
-            (name, str(value))
-            for group in ("data", "parameters")
-            for name, value in run.settings[group].items()
-        ]
-        + [("encoder", run.settings["encoder"])],
+        "Settings (settings.json)", [(name, str(value)) for name, value in settings.items()]
     )
     page.save(run.file("report.html"))
 
