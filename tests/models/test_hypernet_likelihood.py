@@ -111,7 +111,7 @@ def test_learning_reaches_the_unique_optimum():
         objective="likelihood",
         binarize=None,
         batch_size=len(x),
-        learning_rate=0.05,
+        learning_rate=0.01,
         random_state=0,
     )
     moments = likelihood.data_moments(start._edge_set, x, y)
@@ -127,7 +127,7 @@ def test_learning_reaches_the_unique_optimum():
         objective="likelihood",
         binarize=None,
         batch_size=len(x),
-        learning_rate=0.05,
+        learning_rate=0.01,
         random_state=0,
     ).reweight(x, y, epochs=400)
     states = likelihood.all_states(5)
@@ -210,7 +210,7 @@ def test_learning_raises_the_likelihood_over_naive_bayes():
     x[:, 1] = np.where(y == 1, x[:, 0], 1 - x[:, 0]) ^ (rng.random(1200) < 0.1)
     settings = {"objective": "likelihood", "orders": 2, "max_edges": 200, "random_state": 0}
     naive = Hypernet(epochs=0, **settings).fit(x[:800], y[:800])
-    learned = Hypernet(epochs=60, learning_rate=0.1, **settings).fit(x[:800], y[:800])
+    learned = Hypernet(epochs=60, **settings).fit(x[:800], y[:800])
     assert naive.score(x[800:], y[800:]) < 0.65
     assert learned.score(x[800:], y[800:]) > 0.85
     gain = learned.log_prob(x[800:], y[800:]).mean() - naive.log_prob(x[800:], y[800:]).mean()

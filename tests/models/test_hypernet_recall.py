@@ -103,7 +103,7 @@ def test_an_example_from_its_label(patterns, objective):
 
 def test_gibbs_recall(patterns):
     x, y = patterns
-    net = Hypernet(objective="likelihood", epochs=3, random_state=0).fit(x, y)
+    net = Hypernet(objective="likelihood", max_edges=300, epochs=3, random_state=0).fit(x, y)
     mask = np.random.default_rng(1).random(x.shape) < 0.5
     filled = net.recall(x, mask, sweeps=40)
     np.testing.assert_array_equal(filled[mask], x[mask])

@@ -33,6 +33,9 @@ SETTLING = 0.3
 """The share of the epochs, at the end, in which no edge is replaced: what is there settles."""
 PRIOR_VOTE = 1e-6
 """Weight of the class frequencies beside the votes: they only decide when no edge votes."""
+ASCENT = 3.0
+"""A step up the likelihood is ASCENT * rate * sqrt(N) times the mean gradient of N examples: the
+noise of a step then does not depend on N."""
 ROW_BLOCK = 8192
 
 
@@ -297,7 +300,7 @@ class Hypernet(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed = int(self._rng.integers(2**63))
             gradient, x_hat = likelihood.contrastive_gradient(edge_set, x, y, self.cd_sweeps, seed)
             changed = int((x != x_hat).any(axis=1).sum())
-        edge_set.weights = edge_set.weights + rate * len(x) ** 0.5 * gradient
+        edge_set.weights = edge_set.weights + ASCENT * rate * len(x) ** 0.5 * gradient
         return changed
 
     def _batches(self, samples: int) -> list[structure.Ints]:
