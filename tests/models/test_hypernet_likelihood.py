@@ -111,12 +111,12 @@ def test_learning_reaches_the_unique_optimum():
         objective="likelihood",
         binarize=None,
         batch_size=len(x),
-        learning_rate=0.01,
+        learning_rate=0.02,
         random_state=0,
     )
     moments = likelihood.data_moments(start._edge_set, x, y)
     assert ((moments > 0.01) & (moments < 0.99)).all()
-    start.reweight(x, y, epochs=400)
+    start.reweight(x, y, epochs=600)
     np.testing.assert_allclose(likelihood.exact_moments(start._edge_set), moments, atol=1e-4)
     other = Hypernet.from_edges(
         truth.edges_,
@@ -127,9 +127,9 @@ def test_learning_reaches_the_unique_optimum():
         objective="likelihood",
         binarize=None,
         batch_size=len(x),
-        learning_rate=0.01,
+        learning_rate=0.02,
         random_state=0,
-    ).reweight(x, y, epochs=400)
+    ).reweight(x, y, epochs=600)
     states = likelihood.all_states(5)
     np.testing.assert_allclose(start.log_prob(states), other.log_prob(states), atol=5e-3)
     assert np.abs(start.log_prob(states) - truth.log_prob(states)).max() < 0.5

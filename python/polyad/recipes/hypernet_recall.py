@@ -106,7 +106,7 @@ def masked_mlp(
         order = rng.permutation(len(bits))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # one epoch is not meant to converge
-            net.partial_fit(given(train, observed)[order], bits[order].astype(int), classes)
+            net.partial_fit(given(train, observed)[order], bits[order].astype(int), classes=classes)
     return task.share(net.predict_proba(given(test, task.observed)) > 0.5)
 
 
