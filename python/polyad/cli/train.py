@@ -84,7 +84,9 @@ def hypernet(
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="A feature is on above it; else at half the largest value.", rich_help_panel=MODEL
+            help="A feature is on above it; else above half the largest value (pixels) or above "
+            "its median (others).",
+            rich_help_panel=MODEL,
         ),
     ] = None,
     levels: Annotated[

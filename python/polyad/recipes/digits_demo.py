@@ -67,7 +67,7 @@ def stream(split: Split, seed: int) -> Iterator[tuple[int, float]]:
 
     order = np.random.default_rng(seed).permutation(len(split.train))
     encoding = Encoding.choose("binary", split.train, None, 0)
-    model = Hypernet(binarize=encoding.threshold, random_state=seed)
+    model = Hypernet(binarize=encoding.binarize, random_state=seed)
     classes = np.unique(split.train.y)
     for seen, i in enumerate(order, 1):
         model.partial_fit(split.train.X[i : i + 1], split.train.y[i : i + 1], classes=classes)

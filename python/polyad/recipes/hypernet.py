@@ -65,7 +65,8 @@ def train(
         image_shape: (height, width) of pixels.
         classes: Labels must be below it.
         encoder: 'binary' or 'thermometer'.
-        threshold: Where a feature turns on; None: at half the largest value.
+        threshold: Where a feature turns on; None: at half the largest value for pictures, at its
+            median otherwise.
         levels: Variables a feature for the thermometer.
         seed: Same data, same seed, same model.
         replace_run: Replace a run that is there.
@@ -96,8 +97,7 @@ def train(
             f"{data}: every example has label {split.train.y[0]}; expected at least two classes"
         )
     encoding = Encoding.choose(encoder, split.train, threshold, levels)
-    binarize = None if encoding.levels is not None else encoding.threshold
-    model = Hypernet(binarize=binarize, random_state=seed, **parameters)
+    model = Hypernet(binarize=encoding.binarize, random_state=seed, **parameters)
     settings = {
         "recipe": recipe,
         "data": {

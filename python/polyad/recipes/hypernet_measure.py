@@ -137,8 +137,9 @@ def evaluate(
 
 
 def _require_fit(run: Run, model: Hypernet, encoding: Encoding, data: Dataset) -> None:
-    per_feature = 1 if encoding.levels is None else len(encoding.levels)
-    features = model.n_features_in_ // per_feature
+    features = model.n_features_in_
+    if encoding.levels is not None:
+        features //= encoding.levels.shape[-1]
     if data.X.shape[1] != features:
         raise ValueError(
             f"{data.name}: has {data.X.shape[1]} features, {run.path} was trained on {features}"
@@ -193,19 +194,13 @@ def strongest(model: Hypernet, class_number: int, count: int) -> list[int]:
 
 def write_edges(run: Run, model: Hypernet, encoding: Encoding, split: Split) -> None:
     """Write the strongest hyperedges of each of the first ten classes in words."""
-    edges, names = model.edges_.numpy(), split.train.feature_names
-    values = np.ones(len(edges.indices), np.uint8) if edges.values is None else edges.values
     rows = []
     for c, label in enumerate(model.classes_[:10]):
         for edge in strongest(model, c, 3):
-            inside = slice(*edges.offsets[edge : edge + 2])
-            literals = [
-                encoding.words(int(variable), int(value), names)
-                for variable, value in zip(edges.indices[inside], values[inside], strict=True)
-            ]
-            shown = literals if len(literals) <= 12 else [*literals[:12], "..."]
+            words = encoding.words(edge, model, split.train.feature_names)
+            shown = words if len(words) <= 12 else [*words[:12], "..."]
             allowed = int(model.tolerances_[edge])
-            text = f"{', '.join(shown)} ({allowed} of {len(literals)} may differ)"
+            text = f"{', '.join(shown)} ({allowed} of {len(words)} may differ)"
             rows.append((text, str(label), f"{model.weights_[edge]:.3g}"))
     run.write_table("edges", ["the hyperedge asks for", "class", "weight"], rows)
 
@@ -236,7 +231,7 @@ def draw_decision(run: Run, model: Hypernet, encoding: Encoding, split: Split) -
         if spoken.label == winner
     ]
     figure = hypernet.explained(
-        encoding.shades(_variables(encoding, test.X[chosen : chosen + 1])).reshape(shape),
+        encoding.shades(encoding.variables(test.X[chosen : chosen + 1])).reshape(shape),
         edges[:8],
         votes,
         [str(name) for name in model.classes_],
@@ -271,7 +266,7 @@ class Recall:
 def hidden_at_random(shape: tuple[int, int], hide: float, seed: int) -> NDArray[np.bool_]:
     """Return a mask [N, I], True = shown, that hides the share ``hide`` of every example."""
     rng = np.random.default_rng(seed)
-    hidden = round(hide * shape[1])
+    hidden = int(hide * shape[1] + 0.5)
     order = np.argsort(rng.random(shape), axis=1, kind="stable")
     return order.argsort(axis=1) >= hidden
 
@@ -342,7 +337,7 @@ def recall(
         picture = kept.save_picture(
             name,
             hypernet.recalled_pictures(
-                encoding.shades(_variables(encoding, test.X[drawn])).reshape(-1, *test.image_shape),
+                encoding.shades(encoding.variables(test.X[drawn])).reshape(-1, *test.image_shape),
                 mask[drawn].reshape(-1, *test.image_shape),
                 encoding.shades(recalled[drawn]).reshape(-1, *test.image_shape),
                 (found != truth)[drawn].reshape(-1, *test.image_shape),
@@ -351,11 +346,6 @@ def recall(
         )
     write_page(kept)
     return Recall(hidden, right, by_majority, len(test), picture)
-
-
-def _variables(encoding: Encoding, X: NDArray[Any]) -> NDArray[np.uint8]:
-    """The 0/1 variables of ``X``, also where the model itself applies the threshold."""
-    return encoding.bits(X) if encoding.levels is None else encoding.encode(X)
 
 
 def _one_of_each(y: NDArray[np.int64]) -> NDArray[np.int64]:
