@@ -111,9 +111,10 @@ def test_recall_draws_and_measures(polyad, trained, tmp_path):
 
 @pytest.mark.parametrize("words", [["--encoder", "thermometer", "--levels", "4"], ["--seed", "5"]])
 def test_same_seed_same_run(polyad, pictures, tmp_path, words):
-    for name in ("a", "b"):
+    for name, threads in (("a", 1), ("b", 2)):
+        more = [*FAST, *words, "--threads", threads]
         out = tmp_path / name
-        result = polyad("train", "hypernet", "--data", pictures, "--out", out, *FAST, *words)
+        result = polyad("train", "hypernet", "--data", pictures, "--out", out, *more)
         assert result.code == 0, result.err
     assert (tmp_path / "a/model.npz").read_bytes() == (tmp_path / "b/model.npz").read_bytes()
     assert polyad("recall", tmp_path / "a").code == 0

@@ -36,8 +36,9 @@ def test_curves_name_each_series_apart():
         mark_values=True,
     )
     drawn(figure)
-    assert {"one", "two", "goal", "seen", "%"} <= texts(figure)
-    places = sorted(t.xy[1] for t in figure.axes[0].texts if t.get_text() in ("one", "two", "goal"))
+    assert {"one", "two", "goal, 90", "seen", "%"} <= texts(figure)
+    ends = {"one", "two", "goal, 90"}
+    places = sorted(t.xy[1] for t in figure.axes[0].texts if t.get_text() in ends)
     low, high = figure.axes[0].get_ylim()
     assert np.diff(places).min() > 0.07 * (high - low)
 

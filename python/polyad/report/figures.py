@@ -57,7 +57,7 @@ def curves(
                 )
     for name, value in (levels or {}).items():
         axes.axhline(value, color=GREY, linewidth=1.2, linestyle=(0, (4, 3)))
-        ends.append((value, name, GREY))
+        ends.append((value, f"{name}, {value:.0f}" if mark_values else name, GREY))
     if log_x:
         axes.set_xscale("log")
         axes.set_xticks(x, [f"{value:,.0f}" for value in x])
