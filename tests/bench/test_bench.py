@@ -209,14 +209,15 @@ def test_peak_memory_counts_what_is_freed_again():
 
 def test_ratios_compare_within_a_case_only():
     sizes = {"k": 3, "I": 9, "E": 5, "N": 7}
-    base = Row("votes", "polyad", sizes, 1, 35.0, median_s=2.0, min_s=1.0)
-    other = Row("votes", "other", sizes, 1, 35.0, median_s=6.0, min_s=5.0)
+    base = Row("votes", "polyad", sizes, 1, 35.0, median_s=2.0, min_s=1.0, spent_s=1.5)
+    other = Row("votes", "other", sizes, 1, 35.0, median_s=6.0, min_s=5.0, spent_s=6.0)
     elsewhere = Row("votes", "other", sizes, 2, 35.0, median_s=6.0, min_s=5.0)
     filled = rows.with_ratios([other, base, elsewhere])
     assert [row.ratio_to_polyad for row in filled] == [3.0, 1.0, None]
     assert [row.rate for row in filled] == [35 / 6, 17.5, 35 / 6]
     claim = Claim.of("votes", 3.5, base, other)
-    assert (claim.ratio, claim.ratio_of_minima, claim.holds) == (3.0, 5.0, False)
+    assert (claim.ratio, claim.ratio_of_minima, claim.ratio_of_processor) == (3.0, 5.0, 4.0)
+    assert claim.holds is False
     assert Claim.of("votes", None, base, other).holds is None
 
 

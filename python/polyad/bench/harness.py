@@ -53,6 +53,7 @@ class Timing:
     status: str
     median_s: float | None = None
     min_s: float | None = None
+    spent_s: float | None = None
     repetitions: int = 0
     measured_on: str = ""
     linearity: float | None = None
@@ -96,12 +97,14 @@ def cuda_clock(call: Call) -> Seconds:
 
 def repeat(call: Call, limits: Limits, first: Seconds, clock: Clock) -> Timing:
     """Time ``call`` again and again; ``first`` is a call already timed: a long one counts."""
-    times = [first.elapsed] if first.spent >= limits.budget_s else []
+    times = [first] if first.spent >= limits.budget_s else []
     wanted = int(limits.budget_s / max(first.spent, 1e-9))
     count = min(max(wanted, limits.least_repetitions), limits.most_repetitions)
     while len(times) < count:
-        times.append(clock(call).elapsed)
-    return Timing(status.MEASURED, statistics.median(times), min(times), len(times))
+        times.append(clock(call))
+    elapsed = [seconds.elapsed for seconds in times]
+    spent = statistics.median(seconds.spent for seconds in times)
+    return Timing(status.MEASURED, statistics.median(elapsed), min(elapsed), spent, len(times))
 
 
 def on_first(function: Callable[..., object], *batches: Any) -> Callable[[int], Call]:
@@ -176,13 +179,15 @@ def is_memory(error: Exception) -> bool:
 
 
 def _scaled(part: Timing, factor: float, measured_on: str, linearity: float) -> Timing:
-    assert part.median_s is not None
-    assert part.min_s is not None
+    seconds = {
+        name: value * factor
+        for name, value in vars(part).items()
+        if name in ("median_s", "min_s", "spent_s") and value is not None
+    }
     return replace(
         part,
+        **seconds,
         status=status.SCALED,
-        median_s=part.median_s * factor,
-        min_s=part.min_s * factor,
         measured_on=measured_on,
         linearity=linearity,
     )

@@ -31,6 +31,7 @@ QUICK = Settings(
     claim_limits=Limits(full_s=0.6, budget_s=0.4),
     compile_s=0.0,
     memory=False,
+    rivals_on_all_threads=False,
 )
 
 
@@ -40,8 +41,8 @@ def run(
     """Measure every case, or those of ``op``; return rows and remarks."""
     here = Run(settings, threads, console)
     here.remarks.append(
-        "votes: x is random bits; the literals of an edge agree with one sample; weights are "
-        "integers 1..15 unless the row says otherwise; ratio = median / median of polyad."
+        "x is random bits (energy: uniform in 0.1 .. 1); the literals of an edge agree with one "
+        "sample; votes: weights are integers 1..15 unless the row says otherwise"
     )
     for ops, part in (
         (("votes",), hypernet_votes.votes),

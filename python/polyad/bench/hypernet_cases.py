@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 SEED = 0
 SWEEP_LIMITS = Limits(full_s=0.3, budget_s=0.2, least_repetitions=2)
-CLAIM_LIMITS = Limits(full_s=15.0, budget_s=1.0)
+CLAIM_LIMITS = Limits(full_s=8.0, budget_s=1.0)
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Settings:
         tuning_s: Seconds for one try of one variant.
         compile_s: Seconds that torch.compile may take; 0 leaves it out.
         memory: Whether to measure the extra memory of energy, in processes of their own.
+        rivals_on_all_threads: Whether rivals run with every number of threads, or the first only.
     """
 
     orders: Sequence[int]
@@ -59,6 +60,7 @@ class Settings:
     tuning_s: float = 0.02
     compile_s: float = 60.0
     memory: bool = True
+    rivals_on_all_threads: bool = True
 
 
 class Run:
@@ -76,6 +78,10 @@ class Run:
         note = "; ".join(part for part in (row.note, timing.note) if part)
         measured = {**vars(timing), "note": note}
         self.rows.append(replace(row, **measured))
+
+    def has_rivals(self, threads: int) -> bool:
+        """Whether rivals run with this number of threads, too."""
+        return self.settings.rivals_on_all_threads or threads == self.threads[0]
 
     @contextmanager
     def doing(self, what: str) -> Iterator[None]:

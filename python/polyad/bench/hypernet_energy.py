@@ -125,6 +125,8 @@ def _energy_in_torch(here: Run, row: Row, case: tuple[Array, ...]) -> None:
 
     expected = peers.with_gradients(energy)(x[:8], indices, weights, grad[:8])
     add("polyad", energy, None, replace(claim, full_s=60.0), len(x))
+    if not here.has_rivals(row.threads):
+        return
     for name, (formulation, block) in torch_formulations().items():
         limits = claim if block is None else settings.sweep_limits
         add(name, formulation, block, replace(limits, least_repetitions=2), block or 8)
@@ -198,7 +200,7 @@ def _energy_memory(here: Run, row: Row) -> None:
             replace(
                 peer,
                 extra_bytes=extra,
-                note=f"{extra / needed:.2g} x the bytes of x and the edges",
+                note=f"{extra / needed:,.1f} x the bytes of x and the edges",
             ),
             Timing(
                 rows.SCALED if scaled else rows.MEASURED,

@@ -121,7 +121,7 @@ def _votes_rival(
         return
     prepared: dict[Variant, tuple[hypernet_peers.Votes, float]] = {}
     for threads, samples in itertools.product(here.threads, settings.samples):
-        if rival.threads not in (None, threads):
+        if rival.threads not in (None, threads) or not here.has_rivals(threads):
             continue
         sizes = sizes_of(literals.order, len(literals), samples, literals.variables)
         work = samples * len(literals)

@@ -40,6 +40,7 @@ class Row:
         status: `MEASURED`, `SCALED`, `OUT_OF_MEMORY`, `OUT_OF_TIME` or `FAILED`.
         median_s: Median seconds of one call at full size, or None without a measurement.
         min_s: The least of them.
+        spent_s: Median seconds of processor time, all threads together.
         repetitions: Timed calls.
         prepare_s: Seconds spent once on what does not depend on the input, outside the median.
         measured_on: The subsample behind a scaled row, in words.
@@ -63,6 +64,7 @@ class Row:
     status: str = MEASURED
     median_s: float | None = None
     min_s: float | None = None
+    spent_s: float | None = None
     repetitions: int = 0
     prepare_s: float | None = None
     measured_on: str = ""
@@ -90,6 +92,7 @@ class Row:
             "status": self.status,
             "median_s": self.median_s,
             "min_s": self.min_s,
+            "processor_s": self.spent_s,
             "repetitions": self.repetitions,
             "prepare_s": self.prepare_s,
             f"{self.unit}_per_s": self.rate,
@@ -109,20 +112,27 @@ class Claim:
         text: What is compared.
         required: The least ratio that is stated, or None if none is.
         ratio: The ratio of the medians, or None if a row has no time.
-        ratio_of_minima: The ratio of the least times, which other load on the machine changes less.
+        ratio_of_minima: The ratio of the least times.
+        ratio_of_processor: The ratio of median processor times: on one thread, what an idle machine
+            would show, whatever else runs on this one.
     """
 
     text: str
     required: float | None
     ratio: float | None
     ratio_of_minima: float | None
+    ratio_of_processor: float | None
 
     @classmethod
     def of(cls, text: str, required: float | None, ours: Row, theirs: Row) -> Claim:
         """Compare two rows."""
-        medians = (theirs.median_s, ours.median_s)
-        minima = (theirs.min_s, ours.min_s)
-        return cls(text, required, _ratio(*medians), _ratio(*minima))
+        return cls(
+            text,
+            required,
+            _ratio(theirs.median_s, ours.median_s),
+            _ratio(theirs.min_s, ours.min_s),
+            _ratio(theirs.spent_s, ours.spent_s),
+        )
 
     @property
     def holds(self) -> bool | None:
@@ -138,6 +148,7 @@ class Claim:
             "required_ratio": self.required,
             "ratio": self.ratio,
             "ratio_of_minima": self.ratio_of_minima,
+            "ratio_of_processor": self.ratio_of_processor,
             "holds": self.holds,
         }
 
@@ -251,13 +262,13 @@ def print_claims(console: Console, claims: Sequence[Claim]) -> None:
         return
     table = Table(title="Stated ratios", title_justify="left", title_style="bold", pad_edge=False)
     table.add_column("seconds of / seconds of")
-    for name in ("stated", "medians", "minima"):
+    for name in ("stated", "medians", "minima", "processor"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
     words = {True: "holds", False: "[bold red]falls short[/]", None: "-"}
     for claim in claims:
         stated = "-" if claim.required is None else f">= {claim.required:g}x"
-        ratios = (claim.ratio, claim.ratio_of_minima)
+        ratios = (claim.ratio, claim.ratio_of_minima, claim.ratio_of_processor)
         cells = ["-" if ratio is None else f"{ratio:.1f}x" for ratio in ratios]
         table.add_row(claim.text.replace("[", r"\["), stated, *cells, words[claim.holds])
     console.print(table)
