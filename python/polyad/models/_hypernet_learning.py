@@ -19,6 +19,12 @@ from polyad.models._hypernet_recall import calibrate
 from polyad.models._hypernet_structure import EdgeSet
 
 Progress = Callable[[Mapping[str, Any]], Any]
+CALIBRATION_ROWS, STREAM_BATCH = 16, 256
+"""A batch of a stream must be that large to calibrate recall by, and to be learned from at the full
+rate."""
+CLASS_MASS = 8.0
+"""Total weight of a class while its edges are being collected: if a quarter of them match, votes
+read as logits."""
 SETTLING = 0.3
 """The share of the epochs, at the end, in which no edge is replaced: what is there settles."""
 ASCENT = 3.0
@@ -255,7 +261,7 @@ class Learning(HypernetBase):
     def _stream(self, bits: structure.Bits, number: structure.Ints) -> None:
         """Remember a batch and learn from it once."""
         votes, classes = self.objective == "votes", len(self.classes_)
-        if len(self._edge_set):
+        if len(self._edge_set) and len(bits) >= CALIBRATION_ROWS:
             self._calibrate(bits, None)  # on examples that no edge has seen
         first = self._variation.classes.sum() == 0
         self._variation.see(bits, number)
@@ -264,62 +270,72 @@ class Learning(HypernetBase):
         wrong = np.ones(len(bits), bool)
         if len(self._edge_set) and votes:
             wrong = class_votes(bits, self._edge_set).argmax(axis=1) != number
-        self._make_room(bits, number, wrong)
-        if votes and (first or not self.epochs):
+        self._remember(bits, number, wrong)
+        if votes and not self.epochs:
             self._edge_set.weights = self._edge_set.balanced_copies()
             self._rescale(bits)
         if self.epochs:
             if votes:
                 self._edge_set.open_scores(self._rng)
-            self._epoch(bits, number, self.learning_rate, swaps=True)
+            # the mean over fewer examples is noisier in proportion to 1 / sqrt(N)
+            caution = min(1.0, (len(bits) / STREAM_BATCH) ** 0.5)
+            self._epoch(bits, number, self.learning_rate * caution, swaps=True)
         if first:
             self._calibrate(bits, np.arange(len(bits)))
         self._edge_set.sources[self._edge_set.sources >= 0] = np.iinfo(np.int64).max
         self.n_iter_ = getattr(self, "n_iter_", 0) + 1
 
-    def _make_room(
+    def _remember(
         self, bits: structure.Bits, number: structure.Ints, wrong: NDArray[np.bool_]
     ) -> None:
-        """Add edges of a batch class by class; in a full class the weakest leave."""
-        votes = self.objective == "votes"
+        """Draw edges from a batch, class by class; in a full class others leave for them."""
         capacity = max(1, self.max_edges // len(self.classes_))
-        drawn = []
-        for label in range(len(self.classes_)):
-            rows = np.nonzero(number == label)[0]
-            bounds = self._edge_set.bounds()
-            have = int(bounds[label + 1] - bounds[label])
-            want = min(len(rows) * self.edges_per_example, capacity)
-            if have + want > capacity:
-                full = max(0, capacity - have)
-                seen = max(1.0, self._variation.classes[label])
-                # learning replaces a share; remembering keeps a fair sample of all examples so far
-                fair = self.replace if self.epochs else min(1.0, len(rows) / seen)
-                want = min(want, full + int(np.ceil(fair * capacity)))
-                leave = max(0, have + want - capacity)
-                own = np.arange(bounds[label], bounds[label + 1])
-                movable = own[self._edge_set.sources[own, 0] >= 0] if not votes else own
-                leave = min(leave, len(movable))
-                strength = np.abs(self._edge_set.weights[movable])
-                if not self.epochs:
-                    strength = self._rng.random(len(movable))
-                gone = movable[np.argsort(strength, kind="stable")[:leave]]
-                kept = np.ones(len(self._edge_set), bool)
-                kept[gone] = False
-                self._edge_set = self._edge_set.take(np.nonzero(kept)[0])
-                want = min(want, capacity - have + leave)
-            order = self._rng.permutation(len(rows))
-            order = order[np.argsort(~wrong[rows][order], kind="stable")] if self.epochs else order
-            if want > 0 and len(rows):
-                drawn.append(np.resize(rows[order], want))
-        if not drawn:
+        kept = np.ones(len(self._edge_set), bool)
+        anchors = []
+        for label in np.unique(number):
+            own = np.nonzero(self._edge_set.labels == label)[0]
+            rows = self._rng.permutation(np.nonzero(number == label)[0])
+            room = max(0, capacity - len(own))
+            count = min(room, len(rows) * self.edges_per_example)
+            chosen = np.resize(rows, count)
+            leaving = self._leaving(own)
+            if count == room and len(leaving):
+                # A fair share of the room for each example; once edges are corrected, only for
+                # those that are got wrong.
+                asking = rows[wrong[rows]] if self.epochs else rows
+                fair = min(self.edges_per_example, capacity / self._variation.classes[label])
+                more = int(fair * len(asking) + self._rng.random())
+                more = min(more, len(leaving), capacity)
+                chosen = np.concatenate([chosen, np.resize(asking, more)])
+                kept[leaving[:more]] = False
+            anchors.append(chosen)
+        drawn_from = np.concatenate(anchors).astype(np.int64)
+        if not len(drawn_from):
             return
         shares = structure.order_shares(self._edge_set, self._orders())
-        fresh = self._draw(bits, number, np.concatenate(drawn), shares)
-        live = self._edge_set.weights[self._edge_set.weights > 0]
-        fresh.weights[:] = (0.5 * np.median(live) if len(live) else 1.0) if votes else 0.0
+        fresh = self._draw(bits, number, drawn_from, shares)
+        before = self._edge_set.weights.sum()
+        stay = self._edge_set.take(np.nonzero(kept)[0])
+        grows = kept.all()
+        if self.objective == "votes":
+            fresh.weights[:] = stay.weights.mean() * (1.0 if grows else 0.5) if len(stay) else 1.0
+        else:
+            fresh.weights[:] = 0.0
         if self._edge_set.scores is not None:
             fresh.open_scores(self._rng)
-        self._edge_set = self._edge_set.merged(fresh)
+        self._edge_set = stay.merged(fresh)
+        if grows and self.objective == "votes":
+            mass = max(before, CLASS_MASS * len(np.unique(self._edge_set.labels)))
+            self._edge_set.weights *= mass / self._edge_set.weights.sum()
+
+    def _leaving(self, own: structure.Ints) -> structure.Ints:
+        """The edges ``own`` of a class in the order in which they make room for new ones."""
+        if self.objective == "likelihood":
+            own = own[self._edge_set.sources[own, 0] >= 0]  # orders 0 and 1 stay
+        if not self.epochs:
+            return self._rng.permutation(own)
+        strength = np.abs(self._edge_set.weights[own])
+        return np.asarray(own[np.argsort(strength, kind="stable")])
 
     def _draw(
         self,
