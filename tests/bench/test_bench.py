@@ -1,13 +1,15 @@
 """The harness of the benchmarks, and the hypernet family at sizes that take no time."""
 
 import json
+import os
+import resource
 import time
 
 import numpy as np
 import pytest
 
 from polyad import bench
-from polyad.bench import harness, hypernet, hypernet_cases, hypernet_peers, rows
+from polyad.bench import harness, hypernet, hypernet_cases, hypernet_cuda, hypernet_peers, rows
 from polyad.bench.harness import Limits
 from polyad.bench.hypernet_peers import RIVALS, Variant, in_blocks
 from polyad.bench.rows import Claim, Row
@@ -112,6 +114,25 @@ def test_every_variant_of_a_rival_counts_our_votes(rival, samples):
         assert np.array_equal(in_blocks(votes, 16, None)(x), expected), variant
 
 
+def test_the_cuda_cases_rehearsed_on_the_cpu(tiny, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(hypernet_cuda, "DEVICE", "cpu")
+    monkeypatch.setattr(harness, "cuda_missing", lambda: None)
+    monkeypatch.setattr(harness, "cuda_clock", harness.wall_clock)
+    monkeypatch.setattr(harness, "machine", lambda: {"cpu": "some", "isa": "v2"})
+    file = tmp_path / "rows.json"
+    assert bench.main("hypernet", threads=[1], quick=True, json_path=file) == 0
+    found = [row for row in json.loads(file.read_text())["rows"] if row["device"] == "cuda"]
+    assert {(row["op"], row["variant"].split()[0]) for row in found if "GEMM" in row["peer"]} == {
+        ("votes", "bfloat16"),
+        ("votes", "int8"),
+    }
+    assert {row["op"] for row in found} == {"votes", "energy forward+backward"}
+    assert all(row["status"] in (rows.MEASURED, rows.SCALED) for row in found)
+    ours = [row for row in found if row["peer"] == "polyad"]
+    assert all(row["ratio_to_polyad"] == 1 for row in ours)
+
+
 def test_a_rival_that_disagrees_fails_the_run(tiny, tmp_path, monkeypatch):
     wrong = hypernet_peers.Rival(
         "wrong", "numpy", [Variant(16, 128)], lambda lit, _: lambda x: np.zeros((len(x), 3))
@@ -183,6 +204,10 @@ def test_an_error_of_a_formulation_is_not_taken_for_memory():
         harness.measure(make, 10, Limits())
 
 
+@pytest.mark.skipif(
+    resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY,
+    reason="this process has a limit already, which is left alone",
+)
 def test_the_memory_limit_stops_an_allocation_and_is_lifted_again():
     with harness.memory_limit(2**28), pytest.raises(MemoryError):
         np.ones(2**27)
@@ -198,6 +223,9 @@ def test_the_time_limit_stops_python_code():
         forever()
 
 
+@pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK), reason="the kernel has no high-water mark"
+)
 def test_peak_memory_counts_what_is_freed_again():
     def call():
         return int(np.ones(2**24, np.uint8).sum())

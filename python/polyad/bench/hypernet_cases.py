@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 SEED = 0
 SWEEP_LIMITS = Limits(full_s=0.3, budget_s=0.2, least_repetitions=2)
-CLAIM_LIMITS = Limits(full_s=8.0, budget_s=1.0)
+CLAIM_LIMITS = Limits(full_s=8.0, budget_s=1.0, most_repetitions=200)
 
 
 @dataclass(frozen=True)

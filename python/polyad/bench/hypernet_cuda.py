@@ -22,6 +22,8 @@ from polyad.bench.hypernet_peers import Variant, torch_and_loop, torch_gather, t
 from polyad.bench.rows import Row
 from polyad.ops import hypernet
 
+DEVICE = "cuda"
+
 # name, formulation, variant; GEMM compares its product with k
 _VOTES: list[tuple[str, Callable[..., Callable[[Any], Any]], Variant]] = [
     ("torch gather", torch_gather, Variant(256, 20_000)),
@@ -58,17 +60,17 @@ def _votes(here: Run, order: int, edges: int) -> None:
     settings = here.settings
     samples = max(settings.samples)
     host, literals, ours = binary_case(order, edges, samples, settings.variables, settings.classes)
-    x = torch.from_numpy(host).cuda()
-    weights = torch.from_numpy(literals.weights).cuda()
-    labels = torch.from_numpy(literals.labels).cuda()
-    plan = ours.to("cuda").plan(labels=labels, num_classes=settings.classes)
+    x = torch.from_numpy(host).to(DEVICE)
+    weights = torch.from_numpy(literals.weights).to(DEVICE)
+    labels = torch.from_numpy(literals.labels).to(DEVICE)
+    plan = ours.to(DEVICE).plan(labels=labels, num_classes=settings.classes)
     sizes = sizes_of(order, edges, samples, settings.variables)
     row = Row("votes", "polyad", sizes, 1, samples * edges, device="cuda", packing=True)
     _add(here, row, on_first(lambda x: hypernet.votes(x, plan, weights), x), samples)
     expected = hypernet.votes(x[:32], plan, weights)
     for name, formulation, variant in _VOTES:
         peer = replace(row, peer=name, batch=variant.samples, variant=str(variant))
-        votes = formulation(literals, variant, "cuda")
+        votes = formulation(literals, variant, DEVICE)
         if not torch.equal(votes(x[:32]).long(), expected):
             here.add(peer, Timing(rows.FAILED, note=f"{name} disagrees with polyad"))
             continue
@@ -88,8 +90,8 @@ def _energy(here: Run) -> None:
 
     order, edges, samples = here.settings.energy
     case = real_case(order, edges, samples, here.settings.variables)
-    x, indices, weights, grad = (torch.from_numpy(array).cuda() for array in case)
-    plan = positive_edges(case[1]).to("cuda").plan()
+    x, indices, weights, grad = (torch.from_numpy(array).to(DEVICE) for array in case)
+    plan = positive_edges(case[1]).to(DEVICE).plan()
     sizes = sizes_of(order, edges, samples, here.settings.variables)
     row = Row("energy forward+backward", "polyad", sizes, 1, samples * edges, device="cuda")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -59,8 +59,9 @@ def votes(here: Run) -> None:
     here.rows.sort(key=lambda row: (*row.sizes.values(), row.threads, row.peer != "polyad"))
 
 
-def _limits(settings: Settings, sizes: Mapping[str, int]) -> Limits:
-    is_claim = (sizes["k"], sizes["E"], sizes["N"]) == settings.claim
+def _limits(settings: Settings, row: Row) -> Limits:
+    sizes = (row.sizes["k"], row.sizes["E"], row.sizes["N"])
+    is_claim = sizes == settings.claim and row.threads == 1
     return settings.claim_limits if is_claim else settings.sweep_limits
 
 
@@ -77,7 +78,7 @@ def _votes_ours(
         packing=True,
         prepare_s=plan_s,
     )
-    limits = replace(_limits(here.settings, sizes), full_s=60.0)
+    limits = replace(_limits(here.settings, row), full_s=60.0)
 
     def add(row: Row, batch: Array | BitPlanes, weights: Array) -> None:
         call = functools.partial(hypernet.votes, batch, plan, weights)
@@ -135,17 +136,22 @@ def _votes_rival(
             setup = replace(variant, samples=0)  # the block of samples is not part of it
             if setup not in prepared:
                 prepared.clear()  # one at a time: a million edges are large
-                start = time.perf_counter()
-                with harness.memory_limit(settings.claim_limits.bytes):
-                    votes = rival.prepare(literals, variant)
-                prepared[setup] = votes, time.perf_counter() - start
+                prepared[setup] = _prepare(rival, literals, variant, settings)
         except Exception as error:  # a rival may fail in its own way; the run goes on
             state = rows.OUT_OF_MEMORY if harness.is_memory(error) else rows.FAILED
             here.add(row, Timing(state, note=first_line(error)))
             continue
-        votes, prepare_s = prepared[setup]
-        row = replace(row, variant=str(variant), prepare_s=prepare_s)
-        _time_rival(here, row, rival, votes, variant, x[:samples])
+        row = replace(row, variant=str(variant), prepare_s=prepared[setup][1])
+        _time_rival(here, row, rival, prepared[setup][0], variant, x[:samples])
+
+
+def _prepare(
+    rival: Rival, literals: Literals, variant: Variant, settings: Settings
+) -> tuple[hypernet_peers.Votes, float]:
+    start = time.perf_counter()
+    with harness.memory_limit(settings.claim_limits.bytes):
+        votes = rival.prepare(literals, variant)
+    return votes, time.perf_counter() - start
 
 
 def _time_rival(
@@ -156,7 +162,7 @@ def _time_rival(
     with harness.use_threads(row.threads), ThreadPoolExecutor(row.threads) as pool:
         blocked = hypernet_peers.in_blocks(votes, block, pool if shared else None)
         step = block * (row.threads if shared else 1)
-        limits = _limits(here.settings, row.sizes)
+        limits = _limits(here.settings, row)
         timing = measure(on_first(blocked, x), len(x), limits, step=step)
     here.add(replace(row, batch=block), timing)
 
