@@ -1,11 +1,12 @@
 """Small made data, and the command line as a function."""
 
 import struct
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from polyad.cli import app
 
@@ -15,16 +16,17 @@ pytest.importorskip("matplotlib")
 FAST = ["--epochs", "2", "--max-edges", "600"]
 
 
+def run(*words):
+    """Run ``polyad`` with the given words; returns exit code, stdout and stderr."""
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+        app([str(word) for word in words])
+    return SimpleNamespace(code=end.value.code, out=out.getvalue(), err=err.getvalue())
+
+
 @pytest.fixture
 def polyad():
-    """Run ``polyad`` with the given words; returns exit code, stdout and stderr."""
-
-    def run(*words):
-        result = CliRunner().invoke(app, [str(word) for word in words])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return SimpleNamespace(code=result.exit_code, out=result.stdout, err=result.stderr)
-
+    """Give the command line as a function."""
     return run
 
 
@@ -63,7 +65,6 @@ def pictures(tmp_path_factory):
 def trained(pictures, tmp_path_factory):
     """A finished run; tests must not change it."""
     folder = tmp_path_factory.mktemp("runs") / "bars"
-    words = ["train", "hypernet", "--data", str(pictures), "--out", str(folder), *FAST]
-    result = CliRunner().invoke(app, words)
-    assert result.exit_code == 0, result.stderr
+    result = run("train", "hypernet", "--data", pictures, "--out", folder, *FAST)
+    assert result.code == 0, result.err
     return folder

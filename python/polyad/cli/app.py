@@ -47,13 +47,16 @@ class Commands(TyperGroup):
         sys.exit(code if isinstance(code, int) else OK)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the chosen command; an interrupt keeps its meaning whatever typer makes of it."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, _interrupt)
+        """Run the chosen command; SIGTERM is an interrupt, and an interrupt keeps its meaning."""
+        in_main = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGTERM, _interrupt) if in_main else None
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
+        finally:
+            if in_main:
+                signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(signum: int, frame: object) -> None:
@@ -91,7 +94,7 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 

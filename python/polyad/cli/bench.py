@@ -9,7 +9,9 @@ import typer
 
 
 def bench(
-    family: Annotated[str, typer.Argument(help="Which kernels to measure: hypernet.")],
+    family: Annotated[
+        str, typer.Argument(metavar="FAMILY", help="Which kernels to measure: hypernet.")
+    ],
     quick: Annotated[bool, typer.Option(help="Small sizes; a minute or less.")] = False,
     threads: Annotated[
         str, typer.Option(metavar="N[,N...]", help="Numbers of threads to measure with.")

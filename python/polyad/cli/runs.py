@@ -49,13 +49,7 @@ def evaluate(
         examples = load_test(data, label_column=label_column, image_shape=pixels)
     found = module.evaluate(run, data=examples)
     console = out()
-    metrics = found.metrics
-    console.print(
-        f"{metrics['samples_test']:,} test examples: {percent(metrics['accuracy_test_percent'])} "
-        f"right, {metrics['errors_test']:,} wrong; "
-        f"{metrics['predictions_per_second']:,.0f} predictions/s",
-        soft_wrap=True,
-    )
+    console.print(found.summary, soft_wrap=True)
     if len(found.classes) <= 20:
         console.print(_confusion_table(found))
     console.print(f"figures: {found.where}", soft_wrap=True)
@@ -91,9 +85,9 @@ def recall(
 ) -> None:
     """Hide part of test examples and let the run recall it.
 
-    What is hidden is drawn at random. Draws RUN/recall.png if the data are pictures, and says
-    which share of the hidden features was recalled rightly, beside answering with the more
-    frequent value of each feature.
+    What is hidden is drawn at random. Draws RUN/pictures/recall.png if the data are pictures,
+    and says which share of the hidden features was recalled rightly, beside answering with the
+    more frequent value of each feature.
     """
     from polyad.recipes import of_run
     from polyad.run import Run

@@ -22,6 +22,7 @@ from polyad.cli.console import (
 DATA, MODEL = "Data", "Model"
 
 app = typer.Typer(
+    rich_markup_mode="markdown",
     no_args_is_help=True,
 )
 
@@ -136,6 +137,12 @@ def hypernet(
             help="Share of the worst hyperedges redrawn in a pass.", rich_help_panel=MODEL
         ),
     ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            help="Chance that a bit is flipped while the model learns.", rich_help_panel=MODEL
+        ),
+    ] = None,
     seed: Seed = 0,
     threads: Threads = None,
     resume: Annotated[
@@ -174,6 +181,7 @@ def hypernet(
         "learning_rate": learning_rate,
         "batch_size": batch_size,
         "replace": replace,
+        "noise": noise,
     }
     pixels = image_shape(shape)
     _one_of("--encoder", encoder, ("binary", "thermometer"))

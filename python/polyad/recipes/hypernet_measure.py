@@ -79,6 +79,16 @@ class Evaluation:
     classes: list[str]
     where: Path
 
+    @property
+    def summary(self) -> str:
+        """The figures that matter most, in a line."""
+        return (
+            f"{self.metrics['samples_test']:,} test examples: "
+            f"{self.metrics['accuracy_test_percent']:.1f} % right, "
+            f"{self.metrics['errors_test']:,} wrong; "
+            f"{self.metrics['predictions_per_second']:,.0f} predictions/s"
+        )
+
 
 def evaluate(
     run: Run,
