@@ -36,16 +36,16 @@ void def_votes(py::module_& m, const char* name) {
          Address offsets, Address positives, Address order, std::int64_t count, Address tolerances,
          int tolerance, Address class_offsets, std::int64_t classes, Address weights, Address out,
          Address scratch, int bits) {
-        hypernet::votes(hypernet::VotesArgs<Weight>{
-            planes(words, samples, variables, width),
-            edges(literals, offsets, positives, order, count),
-            {at<const std::int32_t>(tolerances), tolerance},
-            at<const std::int64_t>(class_offsets),
-            classes,
-            at<const Weight>(weights),
-            at<Weight>(out),
-            at<std::uint64_t>(scratch),
-            bits});
+        hypernet::votes(
+            hypernet::VotesArgs<Weight>{planes(words, samples, variables, width),
+                                        edges(literals, offsets, positives, order, count),
+                                        {at<const std::int32_t>(tolerances), tolerance},
+                                        at<const std::int64_t>(class_offsets),
+                                        classes,
+                                        at<const Weight>(weights),
+                                        at<Weight>(out),
+                                        at<std::uint64_t>(scratch),
+                                        bits});
       },
       py::arg("words"), py::arg("samples"), py::arg("variables"), py::arg("width"),
       py::arg("literals"), py::arg("offsets"), py::arg("positives"), py::arg("order"),
@@ -58,22 +58,22 @@ template <class T>
 void def_energy(py::module_& m, const char* forward, const char* backward) {
   m.def(
       forward,
-      [](Address x, std::int64_t samples, std::int64_t variables, Address literals,
-         Address offsets, Address positives, Address order, std::int64_t count, Address weights,
-         Address out, Address tiles) {
-        hypernet::energy(hypernet::EnergyArgs<T>{
-            at<const T>(x), samples, variables, edges(literals, offsets, positives, order, count),
-            at<const T>(weights), at<T>(out), at<T>(tiles)});
+      [](Address x, std::int64_t samples, std::int64_t variables, Address literals, Address offsets,
+         Address positives, Address order, std::int64_t count, Address weights, Address out,
+         Address tiles) {
+        hypernet::energy(hypernet::EnergyArgs<T>{at<const T>(x), samples, variables,
+                                                 edges(literals, offsets, positives, order, count),
+                                                 at<const T>(weights), at<T>(out), at<T>(tiles)});
       },
       py::arg("x"), py::arg("samples"), py::arg("variables"), py::arg("literals"),
       py::arg("offsets"), py::arg("positives"), py::arg("order"), py::arg("count"),
       py::arg("weights"), py::arg("out"), py::arg("tiles"), NoGil());
   m.def(
       backward,
-      [](Address x, std::int64_t samples, std::int64_t variables, Address literals,
-         Address offsets, Address positives, Address order, std::int64_t count, Address weights,
-         Address grad, Address grad_x, Address grad_w, Address tiles, Address grad_tiles,
-         Address grad_parts, Address products, std::int64_t longest) {
+      [](Address x, std::int64_t samples, std::int64_t variables, Address literals, Address offsets,
+         Address positives, Address order, std::int64_t count, Address weights, Address grad,
+         Address grad_x, Address grad_w, Address tiles, Address grad_tiles, Address grad_parts,
+         Address products, std::int64_t longest) {
         hypernet::energy_backward(hypernet::EnergyBackwardArgs<T>{
             at<const T>(x), samples, variables, edges(literals, offsets, positives, order, count),
             at<const T>(weights), at<const T>(grad), at<T>(grad_x), at<T>(grad_w), at<T>(tiles),
@@ -137,8 +137,8 @@ void register_hypernet(py::module_& m) {
   m.def(
       "hypernet_unpack",
       [](Address words, std::int64_t samples, std::int64_t variables, int width, Address x) {
-        hypernet::unpack(hypernet::UnpackArgs{planes(words, samples, variables, width),
-                                              at<std::uint8_t>(x)});
+        hypernet::unpack(
+            hypernet::UnpackArgs{planes(words, samples, variables, width), at<std::uint8_t>(x)});
       },
       py::arg("words"), py::arg("samples"), py::arg("variables"), py::arg("width"), py::arg("x"),
       NoGil());
@@ -174,13 +174,12 @@ void register_hypernet(py::module_& m) {
       [](Address words, std::int64_t samples, std::int64_t variables, int width, Address literals,
          Address offsets, Address positives, Address order, std::int64_t count, Address tolerances,
          int tolerance, Address masks, Address right, Address wrong) {
-        hypernet::feedback(hypernet::FeedbackArgs{
-            planes(words, samples, variables, width),
-            edges(literals, offsets, positives, order, count),
-            {at<const std::int32_t>(tolerances), tolerance},
-            at<const std::uint64_t>(masks),
-            at<std::int64_t>(right),
-            at<std::int64_t>(wrong)});
+        hypernet::feedback(hypernet::FeedbackArgs{planes(words, samples, variables, width),
+                                                  edges(literals, offsets, positives, order, count),
+                                                  {at<const std::int32_t>(tolerances), tolerance},
+                                                  at<const std::uint64_t>(masks),
+                                                  at<std::int64_t>(right),
+                                                  at<std::int64_t>(wrong)});
       },
       py::arg("words"), py::arg("samples"), py::arg("variables"), py::arg("width"),
       py::arg("literals"), py::arg("offsets"), py::arg("positives"), py::arg("order"),

@@ -1,4 +1,4 @@
-// Marks the functions that both a CPU loop and a CUDA kernel call, so that a formula is written once.
+// Marks functions that a CPU loop and a CUDA kernel both call: a formula is written once.
 #pragma once
 
 #ifdef __CUDACC__

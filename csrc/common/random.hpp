@@ -1,6 +1,6 @@
 // Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
-// 2011): a counter-based generator. A number is a function of (seed; sample, variable, sweep), so it
-// does not depend on how a batch was split, on threads or on block sizes.
+// 2011): a counter-based generator. A number is a function of (seed; sample, variable, sweep), so
+// it does not depend on how a batch was split, on threads or on block sizes.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@ namespace polyad {
 namespace {
 
 // First 32-bit word of Philox4x32-10 with key = seed and counter = (sample, variable, sweep).
-POLYAD_INLINE std::uint32_t philox(std::uint64_t seed, std::uint64_t sample,
-                                      std::uint32_t variable, std::uint32_t sweep) {
+POLYAD_INLINE std::uint32_t philox(std::uint64_t seed, std::uint64_t sample, std::uint32_t variable,
+                                   std::uint32_t sweep) {
   std::uint32_t c0 = static_cast<std::uint32_t>(sample);
   std::uint32_t c1 = static_cast<std::uint32_t>(sample >> 32);
   std::uint32_t c2 = variable;

@@ -7,7 +7,7 @@
 
 namespace polyad::hypernet {
 
-// Read-only view; every literal lies in [0, variables) and a variable occurs at most once in an edge.
+// Read-only view; every literal lies in [0, variables), and no variable occurs twice in an edge.
 struct Edges {
   const std::int32_t* literals;   // [L] the variable of each literal; positive literals first
   const std::int64_t* offsets;    // [E + 1] literals of edge e: offsets[e] .. offsets[e + 1] - 1

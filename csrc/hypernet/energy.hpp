@@ -6,10 +6,10 @@
 //   dE/dw_e  = - phi_e(x)
 //   dE/dx_j  = - sum over edges e that hold j of  w_e s_ej prod_{l in e, l != j} f_l ,   s = +-1
 //
-// Leave-one-out products come from prefix and suffix products: no division, zeros are exact. Products
-// and their sums over 256 edges are taken in T, the runs and dE/dw in double; dE/dx accumulates in T.
-// Relative error: a few hundred eps of the sum of absolute terms. Equal bit for bit for any number
-// of threads.
+// Leave-one-out products come from prefix and suffix products: no division, zeros are exact.
+// Products and their sums over 256 edges are taken in T, the runs and dE/dw in double; dE/dx
+// accumulates in T. Relative error: a few hundred eps of the sum of absolute terms. Equal bit for
+// bit for any number of threads.
 #pragma once
 
 #include <cstdint>
@@ -56,15 +56,15 @@ struct EnergyBackwardArgs {
   std::int64_t samples;  // N
   std::int64_t variables;
   Edges edges;
-  const T* weights;  // [E], caller's order; not read if grad_x is null
-  const T* grad;     // [N] dL/dE
-  X* grad_x;         // [N, I] or null
-  T* grad_w;         // [E], caller's order, or null
-  T* tiles;          // CPU scratch [energy_tiles, I, kEnergyTile]; CUDA:
-                     // [cuda::energy_backward_scratch]
-  T* grad_tiles;     // CPU scratch [8 / G, energy_tiles, I, kEnergyTile], if grad_x is wanted
-  double* grad_parts;  // CPU scratch [G, E], if grad_w is wanted
-  T* products;         // CPU scratch [8, longest, kEnergyTile]
+  const T* weights;      // [E], caller's order; not read if grad_x is null
+  const T* grad;         // [N] dL/dE
+  X* grad_x;             // [N, I] or null
+  T* grad_w;             // [E], caller's order, or null
+  T* tiles;              // CPU scratch [energy_tiles, I, kEnergyTile]; CUDA:
+                         // [cuda::energy_backward_scratch]
+  T* grad_tiles;         // CPU scratch [8 / G, energy_tiles, I, kEnergyTile], if grad_x is wanted
+  double* grad_parts;    // CPU scratch [G, E], if grad_w is wanted
+  T* products;           // CPU scratch [8, longest, kEnergyTile]
   std::int64_t longest;  // literals of the longest edge
   // CUDA, if grad_x is wanted, as in gibbs.hpp: every variable gathers the edges that hold it.
   const std::int64_t* incidence_offsets = nullptr;  // [I + 1]

@@ -8,9 +8,9 @@
 // domain {-1, +1}: P(x_j = +1 | rest) = sigma(2 h_j / T)      f_l = x, all literals positive
 //
 // x_j becomes 1 (+1) where u < P with u = Philox(seed; n, j, sweep) (common/random.hpp). Clamped
-// variables keep their value. Fields add in the weights' type in plan order, so results are equal bit
-// for bit for any number of threads; levels and devices agree except where u lies within rounding
-// (1e-6 for float, 1e-14 for double weights, relative to sum |w| / T) of P.
+// variables keep their value. Fields add in the weights' type in plan order, so results are equal
+// bit for bit for any number of threads; levels and devices agree except where u lies within
+// rounding (1e-6 for float, 1e-14 for double weights, relative to sum |w| / T) of P.
 #pragma once
 
 #include <cstdint>

@@ -50,7 +50,8 @@ struct VotesArgs {
 };
 
 // Words of scratch for integer votes on the CPU: the weights, cut into bits for 64 edges at a time.
-POLYAD_INLINE constexpr std::int64_t votes_scratch(std::int64_t edges, std::int64_t classes, int bits) {
+POLYAD_INLINE constexpr std::int64_t votes_scratch(std::int64_t edges, std::int64_t classes,
+                                                   int bits) {
   return (edges / 64 + classes) * 2 * bits;
 }
 

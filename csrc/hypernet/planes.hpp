@@ -2,9 +2,9 @@
 //
 //   word[t, j, w] bit s  =  x[n, j]   with   n = 64 (t W + w) + s
 //
-// A tile holds 64 W samples of every variable, so that a kernel that ANDs the planes of an edge reads
-// W consecutive words per literal. W is 1, 2, 4 or 8; `plane_width` chooses it from N. Bits past the
-// last sample are 0.
+// A tile holds 64 W samples of every variable, so that a kernel that ANDs the planes of an edge
+// reads W consecutive words per literal. W is 1, 2, 4 or 8; `plane_width` chooses it from N. Bits
+// past the last sample are 0.
 #pragma once
 
 #include <cstdint>

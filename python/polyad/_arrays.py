@@ -134,7 +134,8 @@ def to_numpy(x: Any) -> np.ndarray[Any, Any]:
     """``x`` as a numpy array; shares memory with CPU tensors."""
     if isinstance(x, np.ndarray):
         return x
-    return x.detach().cpu().numpy()
+    host: np.ndarray[Any, Any] = x.detach().cpu().numpy()
+    return host
 
 
 def like(template: Any, values: np.ndarray[Any, Any]) -> Array:

@@ -86,7 +86,7 @@ def register_ops() -> None:
         return
     import torch
 
-    _library = torch.library.Library("polyad", "DEF")
+    _library = torch.library.Library("polyad", "DEF")  # type: ignore[no-untyped-call]
     for op in _registry:
         op._register()
 
