@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import subprocess
 import sys
 import time
@@ -110,7 +111,6 @@ def _energy_in_torch(here: Run, row: Row, case: tuple[Array, ...]) -> None:
         name: str, formulation: Callable[..., Any], block: int | None, limits: Limits, step: int
     ) -> None:
         both = peers.with_gradients(formulation, block)
-
         make = on_first(lambda x, grad: both(x, indices, weights, grad), x, grad)
         peer = replace(row, op="energy forward+backward", peer=name, batch=block)
         got, want = both(x[:8], indices, weights, grad[:8]), expected
@@ -149,7 +149,7 @@ def _energy_compiled(
     import torch
 
     x, indices, weights, grad = case
-    samples = min(64, len(x))
+    samples = math.gcd(len(x), 64)
     both = peers.with_gradients(torch.compile(formulation), samples)
     row = replace(row, op="energy forward+backward", peer="torch.compile", batch=samples)
     try:
@@ -163,12 +163,9 @@ def _energy_compiled(
     except Exception as error:
         here.remarks.append(f"torch.compile: skipped, {first_line(error)}")
         return
-    whole = len(x) // samples * samples
-
     make = on_first(lambda x, grad: both(x, indices, weights, grad), x, grad)
-    if whole == len(x):
-        row = replace(row, prepare_s=compile_s)
-        here.add(row, measure(make, len(x), here.settings.sweep_limits, step=samples))
+    timing = measure(make, len(x), here.settings.sweep_limits, step=samples)
+    here.add(replace(row, prepare_s=compile_s), timing)
 
 
 def _energy_memory(here: Run, row: Row) -> None:
@@ -196,17 +193,11 @@ def _energy_memory(here: Run, row: Row) -> None:
             continue
         extra = float(done.stdout) * samples / part
         scaled = part < samples
-        here.add(
-            replace(
-                peer,
-                extra_bytes=extra,
-                note=f"{extra / needed:,.1f} x the bytes of x and the edges",
-            ),
-            Timing(
-                rows.SCALED if scaled else rows.MEASURED,
-                measured_on=f"N = {part:,}" if scaled else "",
-            ),
+        timing = (
+            Timing(rows.SCALED, measured_on=f"N = {part:,}") if scaled else Timing(rows.MEASURED)
         )
+        note = f"{extra / needed:,.1f} x the bytes of x and the edges"
+        here.add(replace(peer, extra_bytes=extra, note=note), timing)
 
 
 def print_extra_memory(name: str, sizes: tuple[int, int, int, int]) -> None:
