@@ -137,7 +137,8 @@ def calibrate(
     if not len(edge_set) or not count or not x.shape[1]:
         return None
     rows = rng.permutation(len(x))[:count]
-    columns = rng.permutation(x.shape[1])[:CALIBRATION_VARIABLES]
+    few = max(16, min(CALIBRATION_VARIABLES, 2**24 // len(edge_set)))
+    columns = rng.permutation(x.shape[1])[:few]
     x, observed = x[rows], rng.random((count, x.shape[1])) < 0.5
     cue = _Cue(edge_set, x, observed, None if sources is None else sources[rows], columns)
     hidden, target = ~observed[:, columns], x[:, columns]

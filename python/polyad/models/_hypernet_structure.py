@@ -28,7 +28,7 @@ DEFAULT_ORDERS = (12, 16, 24, 32, 48)
 left out, for such an edge would describe nearly one whole example."""
 
 NEAR, OTHERS = 10, 2
-COMPANIONS = 4096
+ROW_BLOCK, COMPANIONS = 1024, 4096
 """Neighbours are looked for among so many examples of a class."""
 
 FIRM, LOOSE = 0.1, 0.02
@@ -360,7 +360,10 @@ def draw_common(
             of_anchor = near[np.searchsorted(np.unique(anchors[mine]), anchors[mine])]
             picked = np.argsort(rng.random(of_anchor.shape), axis=1)[:, :OTHERS]
             members[mine, 1:] = np.take_along_axis(of_anchor, picked, axis=1)
-    shared = varies & (x[members] == x[anchors][:, None, :]).all(axis=1)
+    shared = np.empty((len(anchors), x.shape[1]), bool)
+    for begin in range(0, len(anchors), ROW_BLOCK):
+        of_block = x[members[begin : begin + ROW_BLOCK]]
+        shared[begin : begin + ROW_BLOCK] = varies & (of_block == of_block[:, :1]).all(axis=1)
     rows, indices = np.nonzero(shared)
     orders = shared.sum(axis=1)
     return without_copies(
@@ -388,12 +391,12 @@ def _nearest(x: Bits, rows: Ints, pool: Ints) -> Ints:
     if count < 1:
         return near
     others = 2 * x[pool].astype(np.float32) - 1
-    for begin in range(0, len(rows), 1024):
-        mine = rows[begin : begin + 1024]
+    for begin in range(0, len(rows), ROW_BLOCK):
+        mine = rows[begin : begin + ROW_BLOCK]
         likeness = (2 * x[mine].astype(np.float32) - 1) @ others.T
         likeness[mine[:, None] == pool] = -np.inf
         best = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
-        near[begin : begin + 1024] = pool[np.sort(best, axis=1)]
+        near[begin : begin + ROW_BLOCK] = pool[np.sort(best, axis=1)]
     return near
 
 
@@ -412,7 +415,7 @@ def without_copies(edge_set: EdgeSet) -> EdgeSet:
     assert edge_set.edges.values is not None
     rows = np.repeat(np.arange(len(edge_set)), orders)
     place = np.arange(len(edge_set.edges.indices)) - np.repeat(edge_set.edges.offsets[:-1], orders)
-    padded = np.full((len(edge_set), longest + 2), -1, np.int64)
+    padded = np.full((len(edge_set), longest + 2), -1, np.int32)
     padded[:, 0], padded[:, 1] = edge_set.labels, edge_set.tolerances
     padded[rows, 2 + place] = 2 * edge_set.edges.indices + edge_set.edges.values
     keys = padded.view(np.dtype((np.void, padded.itemsize * padded.shape[1]))).ravel()
