@@ -56,7 +56,7 @@ class Commands(TyperGroup):
             raise Interrupted("interrupted") from None
         finally:
             if in_main:
-                signal.signal(signal.SIGTERM, before)
+                signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _interrupt(signum: int, frame: object) -> None:

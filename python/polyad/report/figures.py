@@ -49,9 +49,9 @@ def curves(
                 axes.annotate(
                     f"{value:.0f}",
                     (at, value),
-                    xytext=(0, 7),
+                    xytext=(3, -13),  # below: learning curves rise towards what is above them
                     textcoords="offset points",
-                    ha="center",
+                    ha="left",
                     fontsize=8.5,
                     color=colour,
                 )
