@@ -156,8 +156,10 @@ def measure(
             once = max(first.spent, 1e-9)
             growth = None if half is None else once / half
             last = part * 2 > most
+            # far below full size an estimate is trusted only if it is far below the limit
+            whole = once * size / part * (1 if part * 8 >= size else 4)
             tame = part * 8 >= size if growth is None else growth <= 2.6
-            if once * size / part <= limits.full_s and tame and most == size:
+            if whole <= limits.full_s and tame and most == size:
                 part, half = size, None
             elif growth and 1.7 <= growth <= 2.6 and (once * 8 >= limits.full_s or last):
                 timing = repeat(call, limits, first, clock)

@@ -115,10 +115,8 @@ def _votes_rival(
     """Rows of one rival for all N and threads; ``variants`` holds what the search has found."""
     settings = here.settings
     if rival.most_edges is not None and len(literals) > rival.most_edges:
-        here.remarks.append(
-            f"{rival.name}: not asked to hold {len(literals):,} edges (at most "
-            f"{rival.most_edges:,}: it keeps them as lists)"
-        )
+        remark = f"{rival.name}: at most {rival.most_edges:,} edges, which it keeps as lists"
+        here.remarks += [] if remark in here.remarks else [remark]
         return
     prepared: dict[Variant, tuple[hypernet_peers.Votes, float]] = {}
     for threads, samples in itertools.product(here.threads, settings.samples):
