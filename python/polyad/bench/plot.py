@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from polyad.report.look import (
     BLUE,
     GREEN,
     GREY,
+    PAPER,
     VERMILION,
     in_our_look,
     new_figure,
@@ -130,22 +131,33 @@ def _draw(axes: Axes, panel: Panel) -> list[tuple[str, float, float]]:
 
 
 def _name_ends(axes: Axes, ends: Sequence[tuple[str, float, float]]) -> None:
-    """Write each line's name to the right of its end, moved apart where names would overlap."""
+    """Write each line's name to the right of its end, moved apart where names would overlap.
+
+    A line that ends early, for a rival that cannot go on, is named where it ends.
+    """
     low, high = np.log10(axes.get_ylim())
-    wanted = np.array([np.log10(y) for _, _, y in ends])
-    for (peer, x, y), place in zip(ends, _apart(wanted, 0.05 * (high - low)), strict=True):
+    right = max((x for _, x, _ in ends), default=0.0)
+    wanted = np.array([np.log10(y) for _, x, y in ends if x == right])
+    places = iter(_apart(wanted, 0.05 * (high - low)))
+    for peer, x, y in ends:
         ours = peer == "polyad"
+        style: dict[str, Any] = {
+            "va": "center",
+            "fontsize": 10 if ours else 9,
+            "fontweight": "bold" if ours else "normal",
+            "color": _hue(peer),
+            "annotation_clip": False,
+        }
+        if x < right:
+            patch = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}  # other lines pass below
+            axes.annotate(
+                peer, (x, y), xytext=(9, 0), textcoords="offset points", bbox=patch, **style
+            )
+            continue
+        leader = {"arrowstyle": "-", "color": _hue(peer), "linewidth": 0.5, "shrinkB": 4}
+        at = (1.04, (next(places) - low) / (high - low))
         axes.annotate(
-            peer,
-            (x, y),
-            xytext=(1.04, (place - low) / (high - low)),
-            textcoords="axes fraction",
-            va="center",
-            fontsize=10 if ours else 9,
-            fontweight="bold" if ours else "normal",
-            color=_hue(peer),
-            arrowprops={"arrowstyle": "-", "color": _hue(peer), "linewidth": 0.5, "shrinkB": 4},
-            annotation_clip=False,
+            peer, (x, y), xytext=at, textcoords="axes fraction", arrowprops=leader, **style
         )
 
 
