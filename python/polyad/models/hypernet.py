@@ -47,8 +47,9 @@ class Hypernet(ClassifierMixin, Learning, Memory, Density):  # type: ignore[misc
             model always has the C (I + 1) edges of orders 0 and 1, if need be beyond
             ``max_edges``.
         draw: What an edge is when it is drawn: 'parts', some variables of one example; 'common',
-            all that an example has in common with two others near it, of its class (best for
-            `recall`).
+            all that an example has in common with two others near it, of its class. That is best
+            for `recall` and for one-shot learning (``epochs=0``); edges so long have few literals
+            to swap, so correcting them gains less than correcting parts.
         orders: For 'parts': how many literals an edge has: an int or several, among which new edges
             choose by what edges of each order have earned; 'all' for whole examples; None for a
             mixture that suits the number of variables.
