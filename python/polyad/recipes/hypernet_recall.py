@@ -118,7 +118,7 @@ def _pictures(
     return first, second
 
 
-def run(path: str | os.PathLike[str], *, seeds: int = 5, mlp_epochs: int = 60) -> Figures:
+def run(path: str | os.PathLike[str], *, seeds: int = 5, mlp_epochs: int = 300) -> Figures:
     """Measure recall.
 
     Args:
@@ -181,4 +181,4 @@ def run(path: str | os.PathLike[str], *, seeds: int = 5, mlp_epochs: int = 60) -
 
 
 if __name__ == "__main__":
-    main("Recall of half-hidden optdigits.", run, mlp_epochs=60)
+    main("Recall of half-hidden optdigits.", run, mlp_epochs=300)
