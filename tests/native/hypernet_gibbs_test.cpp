@@ -181,6 +181,39 @@ TEST_P(Gibbs, ExtremeFieldsSaturate) {
   EXPECT_EQ(words[static_cast<std::size_t>(chain.batch.width)], 0u);
 }
 
+// Draws that lie close to their probability on either side, in both tails: the smallest and largest
+// u of many samples.
+TEST_P(Gibbs, DrawsNextToTheirProbability) {
+  Generator random(36);
+  EdgeList edges;
+  edges.variables = {{0}};
+  edges.values = {{1}};
+  Chain chain{Batch(random, 200000, 1), edges, {0}, {}};
+  chain.sweeps = 1;
+  chain.temperature = 1;
+  const auto u = [&](std::int64_t n) {
+    return uniform(philox(chain.seed, static_cast<std::uint64_t>(n), 0, 0));
+  };
+  std::vector<std::int64_t> samples(200000);
+  std::iota(samples.begin(), samples.end(), 0);
+  std::sort(samples.begin(), samples.end(),
+            [&](std::int64_t a, std::int64_t b) { return u(a) < u(b); });
+  const Plan plan(edges, caller_order(1));
+  for (std::size_t rank : {0, 1, 2, 3, 100, 100000, 199997, 199998, 199999}) {
+    const std::int64_t n = samples[rank];
+    for (double off : {-1e-2, -1e-4, -1e-6, 1e-6, 1e-4, 1e-2}) {
+      const double tail = std::min(u(n), 1 - u(n)) * (1 + off);  // moves P by off of its tail
+      const bool high = u(n) > 0.5;
+      chain.weights = {(high ? -1 : 1) * std::log(tail / (1 - tail))};
+      const auto words = chain.run<double>(sampling(), plan);
+      Batch drawn = chain.batch;
+      drawn.words = words;
+      const bool bit = drawn.word(n, 0) >> (n % 64) & 1;
+      EXPECT_EQ(bit, high ? off < 0 : off > 0) << "u=" << u(n) << " off by " << off;
+    }
+  }
+}
+
 TEST_P(Gibbs, TwoThreadsGiveTheSameBits) {
   Generator random(35);
   const Chain chain = random_chain(random, 3000, 30, false, true);
