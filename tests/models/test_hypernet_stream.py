@@ -37,6 +37,13 @@ def test_edges_and_memory_stay_bounded(settings):
     assert net.score(x, y) > 0.85
 
 
+def test_fewer_edges_than_classes():
+    net = Hypernet(max_edges=2, random_state=0)
+    for x, y in batches(0, 5):
+        net.partial_fit(x, y, classes=[0, 1, 2])
+        assert len(net.edges_) <= 2
+
+
 def test_a_stream_can_change():
     net = Hypernet(max_edges=90, edges_per_example=2, random_state=0)
     for x, y in batches(0, 20):

@@ -289,10 +289,11 @@ class Learning(HypernetBase):
         self, bits: structure.Bits, number: structure.Ints, wrong: NDArray[np.bool_]
     ) -> None:
         """Draw edges from a batch, class by class; in a full class others leave for them."""
-        capacity = max(1, self.max_edges // len(self.classes_))
+        share, rest = divmod(self.max_edges, len(self.classes_))
         kept = np.ones(len(self._edge_set), bool)
         anchors = []
         for label in np.unique(number):
+            capacity = share + int(label < rest)
             own = np.nonzero(self._edge_set.labels == label)[0]
             rows = self._rng.permutation(np.nonzero(number == label)[0])
             room = max(0, capacity - len(own))
