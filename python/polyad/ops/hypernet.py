@@ -186,9 +186,7 @@ def votes(
     if dtype in integers:
         weights = arrays.cast(weights, "int64")
         if dtype == "int64" and arrays.checks_values(weights):
-            total = float(np.abs(arrays.to_numpy(weights).astype(np.float64)).sum())
-            if total >= 2.0**62:
-                raise ValueError(f"weights: expected sum |w| below 2**62, got {total:.3g}")
+            _require_small_sum(arrays.to_numpy(weights))
     else:
         arrays.require_finite("weights", weights)
     if labels is None:
@@ -749,6 +747,17 @@ def _real_batch(x: Array, edges: Hyperedges | HyperedgesPlan) -> _RealBatch:
     gathers = not arrays.on_cpu(x) and x.requires_grad
     starts, members = plan.incidence(x.shape[1]) if gathers else (None, None)
     return _RealBatch(x, *_literals(plan), starts, members, plan.longest)
+
+
+def _require_small_sum(weights: np.ndarray[Any, Any]) -> None:
+    """Raise ValueError unless sum |w| is below 2^62, so that no int64 sum can overflow."""
+    if not len(weights):
+        return
+    largest = max(-int(weights.min()), int(weights.max()))
+    if largest * len(weights) >= 2**62:
+        total = float(np.abs(weights.astype(np.float64)).sum())
+        if total >= 2.0**62:
+            raise ValueError(f"weights: expected sum |w| below 2**62, got {total:.3g}")
 
 
 def _tolerance(tolerance: int | Array, plan: HyperedgesPlan) -> tuple[Array | None, int]:
