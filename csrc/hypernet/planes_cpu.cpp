@@ -11,29 +11,42 @@ int samples_in(std::int64_t group, std::int64_t samples) {
   return static_cast<int>(left < 0 ? 0 : left < 64 ? left : 64);
 }
 
+// Blocks of 64 variables packed together, so that the rows of x are read in long stretches.
+constexpr int kStrip = 16;
+
+// Lowers a minimum that several threads share.
+void lower(std::int64_t& minimum, std::int64_t value) {
+  std::int64_t seen = __atomic_load_n(&minimum, __ATOMIC_RELAXED);
+  while (value < seen && !__atomic_compare_exchange_n(&minimum, &seen, value, true,
+                                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+}
+
 void pack(const PackArgs& args) {
   const std::int64_t I = args.variables;
   const int W = args.width;
-  std::int64_t first_bad = INT64_MAX;  // rows; shared, lowered under compare-and-swap
+  std::int64_t first_bad = INT64_MAX;  // row
   parallel_for(plane_tiles(args.samples, W) * W, [&](std::int64_t group) {
     std::uint64_t* out = args.words + (group / W) * I * W + group % W;
     const int samples = samples_in(group, args.samples);
-    for (std::int64_t j0 = 0; j0 < I; j0 += 64) {
-      const int variables = static_cast<int>(I - j0 < 64 ? I - j0 : 64);
-      std::uint64_t m[64] = {};
+    for (std::int64_t strip = 0; strip < I; strip += 64 * kStrip) {
+      std::uint64_t m[kStrip][64];
+      const std::int64_t end = strip + 64 * kStrip < I ? strip + 64 * kStrip : I;
       for (int s = 0; s < samples; ++s) {
         const std::int64_t n = group * 64 + s;
         bool above = false;
-        m[s] = gather_bits(args.x + n * I + j0, variables, above);
-        if (above) {
-          std::int64_t seen = __atomic_load_n(&first_bad, __ATOMIC_RELAXED);
-          while (n < seen && !__atomic_compare_exchange_n(&first_bad, &seen, n, true,
-                                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-          }
+        for (std::int64_t j = strip; j < end; j += 64) {
+          const int count = static_cast<int>(end - j < 64 ? end - j : 64);
+          m[(j - strip) / 64][s] = gather_bits(args.x + n * I + j, count, above);
         }
+        if (above) lower(first_bad, n);
       }
-      transpose64(m);
-      for (int j = 0; j < variables; ++j) out[(j0 + j) * W] = m[j];
+      for (std::int64_t j0 = strip; j0 < end; j0 += 64) {
+        std::uint64_t(&block)[64] = m[(j0 - strip) / 64];
+        for (int s = samples; s < 64; ++s) block[s] = 0;
+        transpose64(block);
+        for (std::int64_t j = j0; j < end && j < j0 + 64; ++j) out[j * W] = block[j - j0];
+      }
     }
   });
   *args.status = first_bad == INT64_MAX   ? 0
