@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::int64_t kFloatRun = 256;  // edges added in the weights' type before the double sum
 
+constexpr std::int64_t kFewSamples = 8;
+
 // Bit-sliced sums of one sign. Level l of `sum` is bit l of every sample's total; `held` are the
 // carry-save digits (ones, twos, fours) that wait at each weight bit.
 template <int W>
@@ -179,7 +181,30 @@ void votes_float_tile(const VotesArgs<Weight>& args, std::int64_t t, std::int64_
   }
 }
 
+// One class for at most kFewSamples samples, one by one: too few to pay for slices and bit sums.
+void votes_int_few(const VotesArgs<std::int64_t>& args, std::int64_t c) {
+  const std::int64_t end = args.class_offsets[c + 1];
+  const std::uint64_t held = (std::uint64_t{1} << args.x.samples) - 1;
+  std::int64_t total[kFewSamples] = {};
+  BlockRows<1> rows;
+  for (std::int64_t first = args.class_offsets[c]; first < end; first += kBlock) {
+    const int count = static_cast<int>(first + kBlock < end ? kBlock : end - first);
+    match_tile<1>(args.x, 0, args.edges, args.tolerance, first, count, rows);
+    for (int i = 0; i < count; ++i) {
+      for (std::uint64_t matched = rows[i][0] & held; matched != 0; matched &= matched - 1) {
+        total[std::countr_zero(matched)] += args.weights[args.edges.order[first + i]];
+      }
+    }
+  }
+  for (std::int64_t s = 0; s < args.x.samples; ++s) args.out[s * args.classes + c] = total[s];
+}
+
 void votes_int(const VotesArgs<std::int64_t>& args) {
+  if (args.x.samples == 0) return;
+  if (args.x.samples <= kFewSamples) {
+    parallel_for(args.classes, [&](std::int64_t c) { votes_int_few(args, c); });
+    return;
+  }
   parallel_for(args.classes, [&](std::int64_t c) { slice_weights(args, c); });
   for_width(args.x.width, [&]<int W>() {
     parallel_for(args.x.tiles() * args.classes, [&](std::int64_t item) {
