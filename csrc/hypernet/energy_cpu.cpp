@@ -20,7 +20,7 @@ constexpr std::int64_t kRun = 256;  // edges added in T before the double sum
 constexpr std::int64_t kColumns =
     16;                       // variables transposed at once, so that rows stay in the cache
 constexpr int kGroup = 64;    // edges whose sums over a tile are held at once
-constexpr int kUnrolled = 7;  // literals, besides the first, that stay in registers
+constexpr int kUnrolled = 9;  // literals, besides the first, that stay in registers
 
 template <class T>
 struct VectorOf {
@@ -106,6 +106,8 @@ POLYAD_INLINE void for_shape(const Literals& others, const Body& body) {
       case 4: return body.template operator()<4, AllPositive>();
       case 5: return body.template operator()<5, AllPositive>();
       case 6: return body.template operator()<6, AllPositive>();
+      case 7: return body.template operator()<7, AllPositive>();
+      case 8: return body.template operator()<8, AllPositive>();
       case kUnrolled: return body.template operator()<kUnrolled, AllPositive>();
       default: return body.template operator()<-1, AllPositive>();
     }
