@@ -13,7 +13,7 @@ Source: B.-T. Zhang, hypernetworks (associative recall from a cue); the graded s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -122,7 +122,7 @@ def calibrate(
     rng: np.random.Generator,
     sources: Ints | None,
 ) -> tuple[float, float] | None:
-    """Choose (cost, gain) by how well hidden halves of ``x`` are voted for, by log-likelihood.
+    """Choose (cost, gain) with which most bits of hidden halves of ``x`` are voted for rightly.
 
     Args:
         edge_set: The edges.
@@ -143,28 +143,22 @@ def calibrate(
     cue = _Cue(edge_set, x, observed, None if sources is None else sources[rows], columns)
     hidden, target = ~observed[:, columns], x[:, columns]
 
-    def loss(cost: float, gain: float) -> float:
-        shares = cue.shares(cost, gain)
-        right = np.where(target == 1, shares, 1 - shares)[hidden]
-        return -float(np.log(np.clip(right, 0.01, 1)).sum(dtype=np.float64))
+    def errors(cost: float, gain: float) -> float:
+        wrong = (cue.shares(cost, gain) > 0.5) != (target == 1)
+        return float(wrong[hidden].mean()) if hidden.any() else 0.0
 
-    cost = _lowest(lambda c: loss(c, GAINS[0]), COSTS)
+    cost = COSTS[_lowest([errors(c, GAINS[0]) for c in COSTS])]
     if len(np.unique(edge_set.orders)) == 1 and 2 * int(edge_set.orders[0]) > x.shape[1]:
         return cost, GAINS[0]  # edges that are tested on about the same
-    gain = min(GAINS, key=lambda g: loss(cost, g))
-    return _lowest(lambda c: loss(c, gain), COSTS), gain
+    gain = GAINS[_lowest([errors(cost, g) for g in GAINS])]
+    near = [c for c in COSTS if cost / 2 <= c <= 2 * cost]
+    return near[_lowest([errors(c, gain) for c in near])], gain
 
 
-def _lowest(loss: Callable[[float], float], choices: Sequence[float]) -> float:
-    """The choice with the lowest loss, taken to fall and then rise along ``choices``."""
-    low, high = 0, len(choices) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if loss(choices[middle]) <= loss(choices[middle + 1]):
-            high = middle
-        else:
-            low = middle + 1
-    return choices[low]
+def _lowest(losses: Sequence[float]) -> int:
+    """Where ``losses`` are lowest, each averaged with its neighbours against noise."""
+    padded = np.concatenate([losses[:1], losses, losses[-1:]])
+    return int(np.argmin(padded[:-2] + 2 * padded[1:-1] + padded[2:]))
 
 
 class _Cue:
