@@ -16,11 +16,10 @@ constexpr int kVectorBytes = 32;
 constexpr int kVectorBytes = 16;
 #endif
 
-constexpr std::int64_t kRun = 256;  // edges added in T before the double sum
-constexpr std::int64_t kColumns =
-    16;                       // variables transposed at once, so that rows stay in the cache
-constexpr int kGroup = 64;    // edges whose sums over a tile are held at once
-constexpr int kUnrolled = 9;  // literals, besides the first, that stay in registers
+constexpr std::int64_t kRun = 256;     // edges added in T before the double sum
+constexpr std::int64_t kColumns = 16;  // variables transposed at once: their rows stay in the cache
+constexpr int kGroup = 64;             // edges whose sums over a tile are held at once
+constexpr int kUnrolled = 9;           // literals, besides the first, that stay in registers
 
 template <class T>
 struct VectorOf {
@@ -48,6 +47,7 @@ template <class T>
 POLYAD_INLINE Vector<T> splat(T value) {
   return Vector<T>{} + value;
 }
+
 // tiles[t, j, s] <- x[n, j] with n = t * kEnergyTile + s; zeros past the last sample.
 template <class T>
 void fill_tile(const T* x, std::int64_t samples, std::int64_t variables, std::int64_t t, T* tile) {
@@ -202,17 +202,18 @@ POLYAD_INLINE Vector<T> backward_edge(const BackwardTile<T>& tile, const Literal
                                       RunState<T>& run) {
   constexpr int S = kEnergyTile<T>;
   const Vector<T> one = splat<T>(1);
-  std::int64_t row[R + 1];
+  constexpr int kRows = R > 0 ? R : 1;
+  std::int64_t row[kRows];
   for (int i = 0; i < R; ++i) row[i] = static_cast<std::int64_t>(edge.variable[i]) * S;
   Vector<T> sum = {};
   for (int v = 0; v < kVectors<T>; ++v) {
     const int at = v * kLanes<T>;
-    Vector<T> f[R + 1];
+    Vector<T> f[kRows];
     for (int i = 0; i < R; ++i) {
       f[i] = literal_factor(load(tile.x + row[i] + at), one, AllPositive || i < edge.positives);
     }
     Vector<T> product = one;
-    if constexpr (R > 0) product = leave_one_out<R>(reinterpret_cast<Vector<T>(&)[R]>(f), one);
+    if constexpr (R > 0) product = leave_one_out<R>(f, one);
     sum += run.outer[v] * product;
     if (tile.grad_x == nullptr) continue;
     run.inner[v] += weight * product;

@@ -8,8 +8,7 @@ namespace polyad::hypernet::POLYAD_ISA {
 namespace {
 
 constexpr std::int64_t kFloatRun = 256;  // edges added in the weights' type before the double sum
-
-constexpr std::int64_t kFewSamples = 8;
+constexpr std::int64_t kFewSamples = 8;  // up to here, integer votes are counted one by one
 
 // Bit-sliced sums of one sign. Level l of `sum` is bit l of every sample's total; `held` are the
 // carry-save digits (ones, twos, fours) that wait at each weight bit.

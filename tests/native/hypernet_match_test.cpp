@@ -167,7 +167,7 @@ void expect_all_ops(const hypernet::MatchTable& table, const hypernet::VotesTabl
 
 TEST_P(Match, ExactMatchesTheDefinition) {
   Generator random(11);
-  for (std::int64_t n : {0, 1, 63, 64, 65, 127, 128, 129, 256, 257, 511, 512, 513, 1100}) {
+  for (std::int64_t n : {0, 1, 5, 8, 9, 63, 64, 65, 127, 128, 129, 256, 257, 511, 512, 513, 1100}) {
     for (std::int64_t i : {1, 5, 64, 65}) {
       SCOPED_TRACE("N=" + std::to_string(n) + " I=" + std::to_string(i));
       const Problem problem(random, n, i, 150, 6, 3, 0);
