@@ -4,7 +4,8 @@
 //
 // A tile holds 64 W samples of every variable, so that a kernel that ANDs the planes of an edge
 // reads W consecutive words per literal. W is 1, 2, 4 or 8; `plane_width` chooses it from N. Bits
-// past the last sample are 0.
+// past the last sample are 0. Any alignment will do, but words that start at a multiple of 64 bytes
+// are read half as fast again, as no row crosses a cache line.
 #pragma once
 
 #include <cstdint>
