@@ -198,6 +198,8 @@ void votes_int_few(const VotesArgs<std::int64_t>& args, std::int64_t c) {
   for (std::int64_t s = 0; s < args.x.samples; ++s) args.out[s * args.classes + c] = total[s];
 }
 
+// All tiles of a class come before the next class: its edges stay in the cache meanwhile, which
+// those of all classes would leave.
 void votes_int(const VotesArgs<std::int64_t>& args) {
   if (args.x.samples == 0) return;
   if (args.x.samples <= kFewSamples) {
@@ -205,19 +207,19 @@ void votes_int(const VotesArgs<std::int64_t>& args) {
     return;
   }
   parallel_for(args.classes, [&](std::int64_t c) { slice_weights(args, c); });
+  const std::int64_t tiles = args.x.tiles();
   for_width(args.x.width, [&]<int W>() {
-    parallel_for(args.x.tiles() * args.classes, [&](std::int64_t item) {
-      votes_int_tile<W>(args, item / args.classes, item % args.classes);
-    });
+    parallel_for(tiles * args.classes,
+                 [&](std::int64_t item) { votes_int_tile<W>(args, item % tiles, item / tiles); });
   });
 }
 
 template <class Weight>
 void votes_float(const VotesArgs<Weight>& args) {
+  const std::int64_t tiles = args.x.tiles();
   for_width(args.x.width, [&]<int W>() {
-    parallel_for(args.x.tiles() * args.classes, [&](std::int64_t item) {
-      votes_float_tile<W>(args, item / args.classes, item % args.classes);
-    });
+    parallel_for(tiles * args.classes,
+                 [&](std::int64_t item) { votes_float_tile<W>(args, item % tiles, item / tiles); });
   });
 }
 
