@@ -27,7 +27,7 @@ PRIOR_VOTE = 1e-3
 
 COSTS = (0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0, 1.25, 1.5, 1.8, 2.2, 3.0, 4.0)
 GAINS = (0.0, 0.15, 0.3, 0.6, 1.0)
-CALIBRATION_PAIRS, CALIBRATION_VARIABLES = 2**21, 128
+CALIBRATION_PAIRS, CALIBRATION_VARIABLES = 2**22, 128
 """Examples x edges, and variables, that calibration looks at."""
 
 
@@ -122,7 +122,7 @@ def calibrate(
     rng: np.random.Generator,
     sources: Ints | None,
 ) -> tuple[float, float] | None:
-    """Choose (cost, gain) with which most bits of hidden halves of ``x`` are voted for rightly.
+    """Choose (cost, gain) with which hidden halves of ``x`` are voted for best.
 
     Args:
         edge_set: The edges.
@@ -144,8 +144,10 @@ def calibrate(
     hidden, target = ~observed[:, columns], x[:, columns]
 
     def errors(cost: float, gain: float) -> float:
-        wrong = (cue.shares(cost, gain) > 0.5) != (target == 1)
-        return float(wrong[hidden].mean()) if hidden.any() else 0.0
+        shares = cue.shares(cost, gain)[hidden]
+        right = np.where(target[hidden] == 1, shares, 1 - shares)
+        # counted errors are what matters; squared ones steady the choice
+        return float((right < 0.5).mean() + np.square(1 - right).mean()) if len(right) else 0.0
 
     cost = COSTS[_lowest([errors(c, GAINS[0]) for c in COSTS])]
     if len(np.unique(edge_set.orders)) == 1 and 2 * int(edge_set.orders[0]) > x.shape[1]:
