@@ -117,7 +117,7 @@ void match_rows(const std::uint64_t* tile, int width, const Edges& edges,
                 std::uint64_t* rows) noexcept {
   for_width(width, [&]<int W>() {
     match_block<W>(tile, edges, tolerance, first, count,
-                   reinterpret_cast<std::uint64_t(*)[W]>(rows));
+                   reinterpret_cast<std::uint64_t (*)[W]>(rows));
   });
 }
 

@@ -42,7 +42,7 @@ void pack(const PackArgs& args) {
         if (above) lower(first_bad, n);
       }
       for (std::int64_t j0 = strip; j0 < end; j0 += 64) {
-        std::uint64_t(&block)[64] = m[(j0 - strip) / 64];
+        std::uint64_t (&block)[64] = m[(j0 - strip) / 64];
         for (int s = samples; s < 64; ++s) block[s] = 0;
         transpose64(block);
         for (std::int64_t j = j0; j < end && j < j0 + 64; ++j) out[j * W] = block[j - j0];

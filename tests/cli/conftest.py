@@ -1,19 +1,17 @@
 """Small made data, and the command line as a function."""
 
-import struct
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from cli_cases import FAST, bars
 
 from polyad.cli import app
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
-
-FAST = ["--epochs", "2", "--max-edges", "600"]
 
 
 def run(*words):
@@ -28,28 +26,6 @@ def run(*words):
 def polyad():
     """Give the command line as a function."""
     return run
-
-
-def bars(count, seed):
-    """Pictures of 6 x 6 with a bright bar: label 0 upright, 1 lying, 2 aslant; and some noise."""
-    rng = np.random.default_rng(seed)
-    X = rng.integers(0, 60, (count, 6, 6))
-    y = np.arange(count) % 3
-    for picture, label in zip(X, y, strict=True):
-        at = rng.integers(1, 5)
-        if label == 0:
-            picture[:, at] += 150
-        elif label == 1:
-            picture[at] += 150
-        else:
-            np.fill_diagonal(picture, 200)
-    return X.astype(np.uint8), y
-
-
-def idx(array):
-    """``array`` in the idx format."""
-    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    return header + array.astype(np.uint8).tobytes()
 
 
 @pytest.fixture(scope="session")

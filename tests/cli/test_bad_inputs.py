@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import bars, idx
+from cli_cases import bars, idx
 
 ROWS = "0,1,0\n5,6,1\n7,8,0\n3,2,1\n4,4,0\n9,1,1\n"
 

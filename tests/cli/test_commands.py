@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import FAST, bars, idx
+from cli_cases import FAST, bars, idx
 
 
 def numbers(path):
