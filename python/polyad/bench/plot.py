@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polyad._files import written_whole
 from polyad.bench.rows import SCALED, Row
@@ -18,6 +17,7 @@ from polyad.report.look import (
     GREY,
     PAPER,
     VERMILION,
+    apart,
     in_our_look,
     new_figure,
     require_matplotlib,
@@ -137,8 +137,8 @@ def _name_ends(axes: Axes, ends: Sequence[tuple[str, float, float]]) -> None:
     """
     low, high = np.log10(axes.get_ylim())
     right = max((x for _, x, _ in ends), default=0.0)
-    wanted = np.array([np.log10(y) for _, x, y in ends if x == right])
-    places = iter(_apart(wanted, 0.05 * (high - low)))
+    wanted = [float(np.log10(y)) for _, x, y in ends if x == right]
+    places = iter(apart(wanted, 0.05 * (high - low)))
     for peer, x, y in ends:
         ours = peer == "polyad"
         style: dict[str, Any] = {
@@ -159,19 +159,3 @@ def _name_ends(axes: Axes, ends: Sequence[tuple[str, float, float]]) -> None:
         axes.annotate(
             peer, (x, y), xytext=at, textcoords="axes fraction", arrowprops=leader, **style
         )
-
-
-def _apart(values: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
-    """Move ``values`` as little as needed to be ``gap`` apart."""
-    order = np.argsort(values)
-    placed = values[order].astype(float)
-    for _ in range(200):
-        overlap = gap - np.diff(placed)
-        if (overlap <= 1e-9).all():
-            break
-        for i in np.flatnonzero(overlap > 0):
-            middle = (placed[i] + placed[i + 1]) / 2
-            placed[i], placed[i + 1] = middle - gap / 2, middle + gap / 2
-    result = np.empty_like(placed)
-    result[order] = placed
-    return result

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyad.report.look import GREY, INK, SERIES, in_our_look, new_figure
+from polyad.report.look import GREY, INK, SERIES, apart, in_our_look, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,7 +66,7 @@ def curves(
     axes.margins(y=0.12)
     low, high = axes.get_ylim()
     for place, (_, name, colour) in zip(
-        _apart([end[0] for end in ends], 0.075 * (high - low)), ends, strict=True
+        apart([end[0] for end in ends], 0.075 * (high - low)), ends, strict=True
     ):
         axes.annotate(
             name,
@@ -77,22 +77,6 @@ def curves(
             annotation_clip=False,
         )
     return figure
-
-
-def _apart(values: Sequence[float], gap: float) -> NDArray[np.float64]:
-    """``values`` moved as little as needed to be ``gap`` apart, so that names do not overlap."""
-    order = np.argsort(values, kind="stable")
-    placed = np.asarray(values, np.float64)[order]
-    for _ in range(100):
-        close = np.diff(placed) < gap - 1e-9
-        if not close.any():
-            break
-        for i in np.flatnonzero(close):
-            middle = (placed[i] + placed[i + 1]) / 2
-            placed[i], placed[i + 1] = middle - gap / 2, middle + gap / 2
-    result = np.empty_like(placed)
-    result[order] = placed
-    return result
 
 
 @in_our_look

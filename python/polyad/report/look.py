@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,3 +98,19 @@ def bare(axes: Axes, **titles: Any) -> None:
     axes.set(xticks=[], yticks=[], **titles)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def apart(values: Sequence[float], gap: float) -> NDArray[np.float64]:
+    """Move ``values`` as little as needed to be ``gap`` apart, so that names do not overlap."""
+    order = np.argsort(values, kind="stable")
+    placed = np.asarray(values, np.float64)[order]
+    for _ in range(100):
+        close = np.diff(placed) < gap - 1e-9
+        if not close.any():
+            break
+        for i in np.flatnonzero(close):
+            middle = (placed[i] + placed[i + 1]) / 2
+            placed[i], placed[i + 1] = middle - gap / 2, middle + gap / 2
+    result = np.empty_like(placed)
+    result[order] = placed
+    return result
