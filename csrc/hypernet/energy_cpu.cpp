@@ -2,19 +2,12 @@
 #include <type_traits>
 
 #include "common/parallel.hpp"
+#include "common/vector.hpp"
 #include "hypernet/energy_math.hpp"
 #include "hypernet/tables.hpp"
 
 namespace polyad::hypernet::POLYAD_ISA {
 namespace {
-
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64;
-#elif defined(__AVX2__)
-constexpr int kVectorBytes = 32;
-#else
-constexpr int kVectorBytes = 16;
-#endif
 
 constexpr std::int64_t kRun = 256;     // edges added in T before the double sum
 constexpr std::int64_t kColumns = 16;  // variables transposed at once: their rows stay in the cache
@@ -22,31 +15,7 @@ constexpr int kGroup = 64;             // edges whose sums over a tile are held 
 constexpr int kUnrolled = 9;           // literals, besides the first, that stay in registers
 
 template <class T>
-struct VectorOf {
-  typedef T type __attribute__((vector_size(kVectorBytes)));
-};
-template <class T>
-using Vector = typename VectorOf<T>::type;
-
-template <class T>
-constexpr int kLanes = kVectorBytes / sizeof(T);
-template <class T>
 constexpr int kVectors = kEnergyTile<T> / kLanes<T>;  // registers of a row
-
-template <class T>
-POLYAD_INLINE Vector<T> load(const T* p) {
-  Vector<T> v;
-  std::memcpy(&v, p, sizeof(v));
-  return v;
-}
-template <class T>
-POLYAD_INLINE void store(T* p, const Vector<T>& v) {
-  std::memcpy(p, &v, sizeof(v));
-}
-template <class T>
-POLYAD_INLINE Vector<T> splat(T value) {
-  return Vector<T>{} + value;
-}
 
 // tiles[t, j, s] <- x[n, j] with n = t * kEnergyTile + s; zeros past the last sample.
 template <class T>

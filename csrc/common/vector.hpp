@@ -1,0 +1,91 @@
+// One register of numbers at the level of the file that includes this, and what loops over arrays
+// need of it. For *_cpu.cpp files only.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "common/device.hpp"
+
+namespace polyad {
+namespace {  // internal linkage: each ISA level keeps its own copy
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+template <class T>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(kVectorBytes)));
+};
+template <class T>
+using Vector = typename VectorOf<T>::type;
+
+template <class T>
+constexpr int kLanes = kVectorBytes / sizeof(T);
+
+template <class T>
+POLYAD_INLINE Vector<T> load(const T* p) {
+  Vector<T> v;
+  std::memcpy(&v, p, sizeof(v));
+  return v;
+}
+
+// The first `count` of the lanes, 0 <= count <= kLanes; zeros in the others.
+template <class T>
+POLYAD_INLINE Vector<T> load_first(const T* p, int count) {
+  Vector<T> v = {};
+  std::memcpy(&v, p, static_cast<std::size_t>(count) * sizeof(T));
+  return v;
+}
+
+template <class T>
+POLYAD_INLINE void store(T* p, const Vector<T>& v) {
+  std::memcpy(p, &v, sizeof(v));
+}
+
+template <class T>
+POLYAD_INLINE Vector<T> splat(T value) {
+  return Vector<T>{} + value;
+}
+
+// Integers as wide as T, one per lane: what comparisons give and shuffles take.
+template <class T>
+using Index = decltype(Vector<T>{} < Vector<T>{});
+
+// Lane i of the result is lane (i + n) mod kLanes of v.
+template <int n, class T>
+POLYAD_INLINE Vector<T> rotated(const Vector<T>& v) {
+  Index<T> from;
+  for (int i = 0; i < kLanes<T>; ++i) from[i] = (i + n) % kLanes<T>;
+  return __builtin_shuffle(v, from);
+}
+
+// Sum and maximum of the lanes, always in the same order: halves onto halves.
+template <class T, int n = kLanes<T> / 2>
+POLYAD_INLINE T sum_of_lanes(const Vector<T>& v) {
+  const Vector<T> half = v + rotated<n, T>(v);
+  if constexpr (n > 1) return sum_of_lanes<T, n / 2>(half);
+  return half[0];
+}
+
+template <class T, int n = kLanes<T> / 2>
+POLYAD_INLINE T max_of_lanes(const Vector<T>& v) {
+  const Vector<T> other = rotated<n, T>(v);
+  const Vector<T> half = v < other ? other : v;
+  if constexpr (n > 1) return max_of_lanes<T, n / 2>(half);
+  return half[0];
+}
+
+// The least multiple of the lanes that is not below n: the length of a padded row.
+template <class T>
+POLYAD_INLINE constexpr std::int64_t padded(std::int64_t n) {
+  return (n + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+}
+
+}  // namespace
+}  // namespace polyad

@@ -1,0 +1,5 @@
+"""Layers of torch built on `polyad.ops`; importing this imports torch."""
+
+from polyad.nn.ntm import NTM
+
+__all__ = ["NTM"]

@@ -1,0 +1,201 @@
+"""The Neural Turing Machine as a layer: sequences in, outputs and a state out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from polyad.ops.ntm import NTMParameters, NTMState, scan
+
+__all__ = ["NTM"]
+
+MEMORY_INITS = ("constant", "random", "learned")
+WEIGHTS_INITS = ("one_hot", "learned", "uniform")
+
+
+class NTM(nn.Module):
+    """A controller with heads on a memory of N rows of width M (Graves et al., 2014).
+
+    Args:
+        input_size: I, features of a step.
+        output_size: O; outputs are linear, apply a sigmoid or a loss on logits.
+        controller: 'lstm' or 'feedforward' (tanh layers).
+        hidden_size: H, of every layer of the controller.
+        num_layers: Layers of the controller.
+        memory_rows: N.
+        memory_width: M.
+        read_heads: R.
+        write_heads: W.
+        shift_width: S, odd: how far a head can move in a step is S // 2 rows either way.
+        memory_init: How the memory starts: 'constant' (1e-6), 'random' (0.05 times normal, drawn
+            once, kept in the state_dict) or 'learned' (a parameter that starts so).
+        weights_init: How the weightings start: 'one_hot' (row 0), 'learned' (softmax of parameters
+            that start normal) or 'uniform', which with a constant memory leaves all rows equal and
+            stalls.
+        read_first: Read before the step's writes; the paper reads afterwards.
+        head_activation: Of keys and adds: 'linear' or 'tanh'.
+        similarity: 'root' or 'sum': where epsilon stands, see `polyad.ops.ntm.content`.
+        epsilon: Keeps the cosine similarity finite at zero.
+        device: As everywhere in torch.
+        dtype: As everywhere in torch.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        controller: str = "lstm",
+        hidden_size: int = 100,
+        num_layers: int = 1,
+        memory_rows: int = 128,
+        memory_width: int = 20,
+        read_heads: int = 1,
+        write_heads: int = 1,
+        shift_width: int = 3,
+        memory_init: str = "constant",
+        weights_init: str = "one_hot",
+        read_first: bool = False,
+        head_activation: str = "linear",
+        similarity: str = "root",
+        epsilon: float = 1e-6,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.input_size, self.output_size = input_size, output_size
+        self.controller, self.hidden_size, self.num_layers = controller, hidden_size, num_layers
+        self.memory_rows, self.memory_width = memory_rows, memory_width
+        self.read_heads, self.write_heads = read_heads, write_heads
+        self.shift_width = shift_width
+        self.memory_init, self.weights_init = memory_init, weights_init
+        self.read_first, self.head_activation = read_first, head_activation
+        self.similarity, self.epsilon = similarity, epsilon
+
+        def parameter(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(*shape, device=device, dtype=dtype))
+
+        R, W, M, H, S = read_heads, write_heads, memory_width, hidden_size, shift_width
+        gates = 4 if controller == "lstm" else 1
+        for layer in range(num_layers):
+            size = H if layer else input_size + R * M
+            self.register_parameter(f"weight_ih_l{layer}", parameter(gates * H, size))
+            self.register_parameter(f"bias_ih_l{layer}", parameter(gates * H))
+            if controller == "lstm":
+                self.register_parameter(f"weight_hh_l{layer}", parameter(gates * H, H))
+                self.register_parameter(f"bias_hh_l{layer}", parameter(gates * H))
+        P = (R + W) * (M + 3 + S) + W * 2 * M
+        self.head_weight, self.head_bias = parameter(P, H), parameter(P)
+        self.output_weight = parameter(output_size, H + R * M)
+        self.output_bias = parameter(output_size)
+
+        states = num_layers if controller == "lstm" else 0
+        self.initial_h, self.initial_c = parameter(states, H), parameter(states, H)
+        self.initial_reads = parameter(R, M)
+        memory = torch.empty(memory_rows, M, device=device, dtype=dtype)
+        if memory_init == "learned":
+            self.initial_memory = nn.Parameter(memory)
+        else:
+            self.register_buffer("initial_memory", memory)
+        weights = torch.empty(R + W, memory_rows, device=device, dtype=dtype)
+        if weights_init == "learned":
+            self.initial_weights = nn.Parameter(weights)  # logits
+        else:
+            self.register_buffer("initial_weights", weights)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw new weights: the controller's as torch.nn.LSTM does, heads and output by Xavier."""
+        bound = self.hidden_size**-0.5
+        for name, parameter in self.named_parameters():
+            if name.startswith(("weight_ih", "weight_hh", "bias_ih", "bias_hh")):
+                parameter.uniform_(-bound, bound)
+        nn.init.xavier_uniform_(self.head_weight, gain=1.4)
+        nn.init.normal_(self.head_bias, std=0.01)
+        nn.init.xavier_uniform_(self.output_weight)
+        nn.init.zeros_(self.output_bias)
+        for start in (self.initial_h, self.initial_c, self.initial_reads):
+            nn.init.zeros_(start)
+        if self.memory_init == "constant":
+            self.initial_memory.fill_(1e-6)
+        else:
+            self.initial_memory.normal_(std=0.05)
+        if self.weights_init == "learned":
+            self.initial_weights.normal_()
+        elif self.weights_init == "one_hot":
+            self.initial_weights.zero_()[:, 0] = 1
+        else:
+            self.initial_weights.fill_(1 / self.memory_rows)
+
+    def native_parameters(self) -> NTMParameters:
+        """Return the weights as `polyad.ops.ntm.scan` takes them."""
+
+        def layers(name: str) -> tuple[Tensor, ...]:
+            return tuple(getattr(self, f"{name}_l{k}") for k in range(self.num_layers))
+
+        lstm = self.controller == "lstm"
+        return NTMParameters(
+            layers("weight_ih"),
+            layers("weight_hh") if lstm else (),
+            layers("bias_ih"),
+            layers("bias_hh") if lstm else (),
+            self.head_weight,
+            self.head_bias,
+            self.output_weight,
+            self.output_bias,
+        )
+
+    def init_state(self, batch_size: int) -> NTMState:
+        """Return the state before the first step, for ``batch_size`` sequences."""
+        weights = self.initial_weights
+        if self.weights_init == "learned":
+            weights = torch.softmax(weights, dim=-1)
+        return NTMState(
+            self.initial_memory.expand(batch_size, -1, -1),
+            self.initial_reads.expand(batch_size, -1, -1),
+            weights.expand(batch_size, -1, -1),
+            self.initial_h[:, None].expand(-1, batch_size, -1),
+            self.initial_c[:, None].expand(-1, batch_size, -1),
+        )
+
+    def forward(
+        self,
+        inputs: Tensor,
+        state: NTMState | None = None,
+        *,
+        lengths: Tensor | None = None,
+        trace: bool = False,
+    ) -> Any:
+        """Run whole sequences.
+
+        Args:
+            inputs: [B, T, I].
+            state: Where to begin; None: `init_state`.
+            lengths: int64 [B] in 1 .. T; None: all have T steps.
+            trace: Also return what the heads did.
+
+        Returns:
+            (outputs [B, T, O], state), with a `polyad.ops.ntm.NTMTrace` as third if asked for.
+            Outputs are zero after a sequence's end, and its state is that of its last step.
+        """
+        if state is None:
+            state = self.init_state(inputs.shape[0])
+        return scan(
+            inputs,
+            state,
+            self.native_parameters(),
+            lengths=lengths,
+            trace=trace,
+            read_first=self.read_first,
+            head_activation=self.head_activation,
+            similarity=self.similarity,
+            epsilon=self.epsilon,
+        )
+
+    def step(self, x: Tensor, state: NTMState) -> tuple[Tensor, NTMState]:
+        """Run one step, x [B, I] to outputs [B, O]; exactly what a sequence of them gives."""
+        outputs, state = self(x[:, None], state)
+        return outputs[:, 0], state
