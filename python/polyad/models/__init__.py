@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from polyad.models.encoders import ThermometerEncoder, ThresholdEncoder
     from polyad.models.hypernet import Hypernet
+    from polyad.models.ntm import NTM
 
-__all__ = ["Hypernet", "ThermometerEncoder", "ThresholdEncoder"]
+__all__ = ["NTM", "Hypernet", "ThermometerEncoder", "ThresholdEncoder"]
 
 _HOMES = {
+    "NTM": ("polyad.models.ntm", "torch"),
     "Hypernet": ("polyad.models.hypernet", "sklearn"),
     "ThermometerEncoder": ("polyad.models.encoders", "sklearn"),
     "ThresholdEncoder": ("polyad.models.encoders", "sklearn"),
 }
-_EXTRAS = {"sklearn": ("scikit-learn", "demo")}
+_EXTRAS = {"sklearn": ("scikit-learn", "demo"), "torch": ("torch", "torch")}
 
 
 def __getattr__(name: str) -> Any:
