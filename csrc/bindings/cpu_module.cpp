@@ -10,6 +10,7 @@ namespace py = pybind11;
 namespace polyad::bindings {
 
 void register_hypernet(py::module_& m);
+void register_ntm(py::module_& m);
 
 }  // namespace polyad::bindings
 
@@ -30,4 +31,5 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
       py::arg("array"));
 
   polyad::bindings::register_hypernet(m);
+  polyad::bindings::register_ntm(m);
 }

@@ -1,0 +1,82 @@
+// Between the callers' arrays and the layout of *_rows_cpu.hpp (memory [M][Np], weightings [Np],
+// zeros past the N-th row), and the split of a batch into parts. For *_cpu.cpp only.
+#pragma once
+
+#include <cstring>
+
+#include "common/parallel.hpp"
+#include "common/vector.hpp"
+#include "ntm/addressing.hpp"
+
+namespace polyad::ntm {
+namespace {
+
+// to [M][Np] <- from [N][M]
+template <class T>
+void transposed_rows(const T* from, std::int64_t rows, std::int64_t width, std::int64_t stride,
+                     T* to) {
+  constexpr std::int64_t kColumns = 8;  // lines of `to` written side by side
+  for (std::int64_t m0 = 0; m0 < width; m0 += kColumns) {
+    const std::int64_t m1 = m0 + kColumns < width ? m0 + kColumns : width;
+    for (std::int64_t i = 0; i < rows; ++i) {
+      for (std::int64_t m = m0; m < m1; ++m) to[m * stride + i] = from[i * width + m];
+    }
+    for (std::int64_t m = m0; m < m1; ++m) {
+      for (std::int64_t i = rows; i < stride; ++i) to[m * stride + i] = T{0};
+    }
+  }
+}
+
+// to [N][M] <- from [M][Np]
+template <class T>
+void rows_transposed(const T* from, std::int64_t rows, std::int64_t width, std::int64_t stride,
+                     T* to) {
+  constexpr std::int64_t kColumns = 8;
+  for (std::int64_t m0 = 0; m0 < width; m0 += kColumns) {
+    const std::int64_t m1 = m0 + kColumns < width ? m0 + kColumns : width;
+    for (std::int64_t i = 0; i < rows; ++i) {
+      for (std::int64_t m = m0; m < m1; ++m) to[i * width + m] = from[m * stride + i];
+    }
+  }
+}
+
+// to [Np] <- from [N]
+template <class T>
+void padded_row(const T* from, std::int64_t rows, std::int64_t stride, T* to) {
+  std::memcpy(to, from, static_cast<std::size_t>(rows) * sizeof(T));
+  for (std::int64_t i = rows; i < stride; ++i) to[i] = T{0};
+}
+
+// to [N] <- from [Np]
+template <class T>
+void copied_row(const T* from, std::int64_t rows, T* to) {
+  std::memcpy(to, from, static_cast<std::size_t>(rows) * sizeof(T));
+}
+
+// Hands out consecutive pieces of a part's scratch.
+template <class T>
+struct Pieces {
+  T* next;
+
+  POLYAD_INLINE T* take(std::int64_t elements) {
+    T* piece = next;
+    next += elements;
+    return piece;
+  }
+};
+
+// Calls body(item, pieces) for every item; items of one part share its scratch, one after the
+// other.
+template <class T, class Body>
+void for_items(std::int64_t items, const PartedScratch<T>& scratch, std::int64_t elements,
+               const Body& body) {
+  parallel_for(scratch.parts, [&](std::int64_t part) {
+    const std::int64_t end = items * (part + 1) / scratch.parts;
+    for (std::int64_t item = items * part / scratch.parts; item < end; ++item) {
+      body(item, Pieces<T>{scratch.scratch + part * elements});
+    }
+  });
+}
+
+}  // namespace
+}  // namespace polyad::ntm
