@@ -1,0 +1,114 @@
+"""The experiments on the tasks run, repeat themselves, and report what they measured."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from polyad.data.ntm_tasks import TASKS, task  # noqa: E402
+from polyad.optim import GravesRMSprop  # noqa: E402
+from polyad.recipes import ntm_tasks  # noqa: E402
+from polyad.recipes.ntm_settings import PRESETS, preset  # noqa: E402
+
+TINY = replace(
+    preset("copy", "small"),
+    network={"controller": "feedforward", "hidden_size": 8, "memory_rows": 6, "memory_width": 4},
+    batch=4,
+    sequences=24,
+)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(PRESETS["copy"], "small", TINY)
+    monkeypatch.setattr(ntm_tasks, "ROWS", 3)
+    monkeypatch.setattr(ntm_tasks, "CURVE_SEQUENCES", 3)
+    monkeypatch.setattr(ntm_tasks, "LAST_SEQUENCES", 4)
+    monkeypatch.setattr(ntm_tasks, "LONGER_SEQUENCES", 1)
+    monkeypatch.setattr(ntm_tasks, "task_of", lambda name: task(name, shortest=1, longest=2))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_has_presets_that_make_models(name):
+    assert set(PRESETS) == set(TASKS)
+    assert {"small", "paper-ff", "paper-lstm", "lstm"} <= set(PRESETS[name])
+    for which in ("small", "paper-ff", "paper-lstm"):
+        model = preset(name, which).model(task(name), seed=0)
+        assert model.settings()["input_size"] == task(name).input_size
+
+
+def test_first_weights_follow_from_the_seed_alone():
+    one = TINY.model(task("copy"), seed=1)
+    torch.rand(3)
+    again, other = (TINY.model(task("copy"), seed=s) for s in (1, 2))
+    assert torch.equal(one.layer.head_weight, again.layer.head_weight)
+    assert not torch.equal(one.layer.head_weight, other.layer.head_weight)
+    assert isinstance(TINY.optimizer(one), GravesRMSprop)
+    assert isinstance(replace(TINY, optimiser="adam").optimizer(one), torch.optim.Adam)
+
+
+def test_run_reports_what_it_measured(tiny):
+    figures, curves = ntm_tasks.run("copy", seeds=2)
+    assert [c.sequences for c in curves] == [[8, 16, 24]] * 2
+    assert [c.bits for c in curves] == [c.bits for c in ntm_tasks.run("copy", seeds=2)[1]]
+    mean = sum(c.last_bits for c in curves) / 2
+    assert figures["small_bits_per_sequence_mean"] == pytest.approx(mean)
+    assert figures["small_seeds_below_0.05_bits"] == 0
+    assert figures["small_length_120_wrong_bits_per_sequence_best"] == min(
+        c.longer["length 120"][1] for c in curves
+    )
+    assert 0 < mean < 100
+    assert curves[0].reached(1e9) == 8
+    assert curves[0].reached(0) == math.inf
+
+
+def test_it_stops_at_its_target(tiny):
+    _, (curve,) = ntm_tasks.run("copy", seeds=1, target_bits=1e9)
+    assert curve.sequences == [8, 16]
+
+
+def test_the_command_line_writes_figures_and_curves(tiny, tmp_path, capsys):
+    path = tmp_path / "copy.json"
+    ntm_tasks.main(["--task", "copy", "--seeds", "1", "--sequences", "8", "--json", str(path)])
+    whole = json.loads(path.read_text())
+    assert whole["curves"][0]["sequences"] == [4, 8]
+    assert whole["curves"][0]["settings"]["batch"] == 4
+    assert whole["figures"]["small_seconds_seeds"] == 1
+    assert "small_bits_per_sequence_mean" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"preset: expected one of small, .*got 'smal'; did you"):
+        ntm_tasks.main(["--task", "copy", "--preset", "smal"])
+    with pytest.raises(SystemExit, match="2"):
+        ntm_tasks.main(["--task", "copy", "--seeds", "0"])
+
+
+@pytest.mark.parametrize(
+    ("what", "broken"), [("bits per sequence", "weight"), ("norm", "gradient")]
+)
+def test_a_step_that_diverges_is_named_and_changes_nothing(what, broken):
+    sizes = task("copy", longest=2)
+    model = TINY.model(sizes, seed=0)
+    bias = model.layer.output_bias
+    if broken == "weight":
+        with torch.no_grad():
+            bias[0] = math.nan
+    else:
+        bias.register_hook(lambda gradient: gradient * math.inf)
+    before = [p.detach().clone() for p in model.parameters()]
+    with pytest.raises(FloatingPointError, match=f"{what}.* at step 7"):
+        ntm_tasks.training_step(
+            model, TINY.optimizer(model), sizes.batch(0, 7, 2), clip=1.0, step=7
+        )
+    for a, b in zip(before, model.parameters(), strict=True):
+        assert torch.equal(a.nan_to_num(), b.nan_to_num())
+
+
+def test_n_grams_are_compared_with_the_optimum(monkeypatch):
+    monkeypatch.setattr(ntm_tasks, "LAST_SEQUENCES", 5)
+    monkeypatch.setattr(ntm_tasks, "LONGER_SEQUENCES", 1)
+    sizes = task("n-grams", predicted=6, context=2)
+    model, curve = ntm_tasks.learn(sizes, replace(TINY, sequences=4))
+    ntm_tasks.measure(model, sizes, curve)
+    assert curve.optimal_bits == sizes.optimal_bits(sizes.held_out(5)).mean()
