@@ -1,4 +1,4 @@
-"""Timing under limits: repetitions, subsamples that are scaled up, threads, the machine."""
+"""Timing under limits: repetitions, subsamples that are scaled up, threads, the machine; a run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
+
+from rich.console import Console
 
 from polyad import _backend
 from polyad.bench import rows as status
+from polyad.bench.rows import Row
 
 Call = Callable[[], object]
 
@@ -93,6 +96,16 @@ def cuda_clock(call: Call) -> Seconds:
     end.synchronize()
     elapsed = float(begin.elapsed_time(end)) / 1e3
     return Seconds(elapsed, elapsed)
+
+
+def prepared(clock: Clock) -> Clock:
+    """Return a clock for calls that return the call to time: what they do before is not timed."""
+
+    def of_prepared(call: Call) -> Seconds:
+        ready: Any = call()
+        return clock(ready)
+
+    return of_prepared
 
 
 def repeat(call: Call, limits: Limits, first: Seconds, clock: Clock) -> Timing:
@@ -335,3 +348,46 @@ def peak_memory(call: Callable[[], Any]) -> tuple[int, Any]:
 def _resident(field: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
+
+
+class Settings(Protocol):
+    """What the settings of every family say."""
+
+    @property
+    def rivals_on_all_threads(self) -> bool:
+        """Whether rivals run with every number of threads, or the first only."""
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+class Run(Generic[SettingsT]):
+    """The rows and remarks of a run while it goes on."""
+
+    def __init__(self, settings: SettingsT, threads: Sequence[int], console: Console) -> None:
+        self.settings = settings
+        self.threads = threads
+        self.console = console
+        self.rows: list[Row] = []
+        self.remarks: list[str] = []
+
+    def add(self, row: Row, timing: Timing) -> None:
+        """Append ``row`` with what was measured."""
+        note = "; ".join(part for part in (row.note, timing.note) if part)
+        measured = {**vars(timing), "note": note}
+        self.rows.append(replace(row, **measured))
+
+    def has_rivals(self, threads: int) -> bool:
+        """Whether rivals run with this number of threads, too."""
+        return self.settings.rivals_on_all_threads or threads == self.threads[0]
+
+    @contextlib.contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Show ``what`` while the block runs, on a terminal."""
+        with self.console.status(what):
+            yield
+
+
+def first_line(error: BaseException) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:160]

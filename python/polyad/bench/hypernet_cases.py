@@ -1,18 +1,16 @@
-"""What the cases of the hypernet family share: settings, the rows of a run, data."""
+"""What the cases of the hypernet family share: settings, data."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from rich.console import Console
 
 from polyad._hyperedges import Hyperedges
-from polyad.bench import rows
+from polyad.bench import harness, rows
 from polyad.bench.harness import Limits, Timing, measure
 from polyad.bench.hypernet_peers import Literals
 from polyad.bench.rows import Row
@@ -63,36 +61,7 @@ class Settings:
     rivals_on_all_threads: bool = True
 
 
-class Run:
-    """The rows and remarks of a run while it goes on."""
-
-    def __init__(self, settings: Settings, threads: Sequence[int], console: Console) -> None:
-        self.settings = settings
-        self.threads = threads
-        self.console = console
-        self.rows: list[Row] = []
-        self.remarks: list[str] = []
-
-    def add(self, row: Row, timing: Timing) -> None:
-        """Append ``row`` with what was measured."""
-        note = "; ".join(part for part in (row.note, timing.note) if part)
-        measured = {**vars(timing), "note": note}
-        self.rows.append(replace(row, **measured))
-
-    def has_rivals(self, threads: int) -> bool:
-        """Whether rivals run with this number of threads, too."""
-        return self.settings.rivals_on_all_threads or threads == self.threads[0]
-
-    @contextmanager
-    def doing(self, what: str) -> Iterator[None]:
-        """Show ``what`` while the block runs, on a terminal."""
-        with self.console.status(what):
-            yield
-
-
-def first_line(error: BaseException) -> str:
-    """Return the kind of an error and the first line of what it says."""
-    return f"{type(error).__name__}: {error}".splitlines()[0][:160]
+Run: TypeAlias = harness.Run[Settings]
 
 
 def distinct_variables(rng: np.random.Generator, edges: int, order: int, variables: int) -> Array:

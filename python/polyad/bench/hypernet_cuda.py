@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from polyad.bench import harness, rows
-from polyad.bench.harness import Timing, measure, on_first
+from polyad.bench.harness import Timing, first_line, measure, on_first
 from polyad.bench.hypernet_cases import (
     Run,
     binary_case,
-    first_line,
     positive_edges,
     real_case,
     sizes_of,

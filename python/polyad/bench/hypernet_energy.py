@@ -15,13 +15,12 @@ import numpy as np
 
 from polyad.bench import harness, rows
 from polyad.bench import hypernet_energy_peers as peers
-from polyad.bench.harness import Limits, Timing, measure, on_first
+from polyad.bench.harness import Limits, Timing, first_line, measure, on_first
 from polyad.bench.hypernet_cases import (
     SEED,
     Array,
     Run,
     distinct_variables,
-    first_line,
     measure_two,
     positive_edges,
     real_case,

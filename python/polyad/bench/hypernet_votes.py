@@ -14,14 +14,13 @@ import numpy as np
 from polyad._bit_planes import BitPlanes
 from polyad._hyperedges import Hyperedges, HyperedgesPlan
 from polyad.bench import harness, hypernet_peers, rows
-from polyad.bench.harness import Limits, Timing, measure, on_first
+from polyad.bench.harness import Limits, Timing, first_line, measure, on_first
 from polyad.bench.hypernet_cases import (
     SEED,
     Array,
     Run,
     Settings,
     binary_case,
-    first_line,
     hyperedges,
     measure_two,
     sizes_of,
