@@ -2,8 +2,9 @@
 
     RUN/settings.json   the model's name, its settings, where the data came from
     RUN/metrics.json    flat names, numbers, units in the names
-    RUN/history.json    columns of numbers, one entry per epoch
+    RUN/history.json    columns of numbers, one entry per epoch or other stretch of training
     RUN/model.*         the checkpoint, and in the end the trained model
+    RUN/logs/           the same columns for TensorBoard, and as CSV
     RUN/pictures/*.png  pictures
     RUN/NAME.json       further tables that the page shows
     RUN/report.html     one page that needs no other file
@@ -34,8 +35,10 @@ FORMAT_VERSION = 1
 PICTURE_DPI = 160
 
 _OWN_FILES = re.compile(
-    r"(settings|metrics(-[\w.-]+)?|history|edges)\.json|model\.\w+|report\.html"
+    r"(settings|metrics(-[\w.-]+)?|history|edges|longer)\.json|model\.\w+|report\.html"
 )
+_LOGS = "logs"
+_LOG_FILES = re.compile(r"metrics\.csv|hparams\.yaml|events\.out\.tfevents\..+")
 Setting = TypeVar("Setting")
 _METRIC_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -225,15 +228,18 @@ class Run:
             for path in folder.glob(".*.part"):
                 path.unlink()
 
+    def clear_logs(self) -> None:
+        """Remove what loggers wrote to the folder logs, and the folder if nothing else is in it."""
+        logs = self.path / _LOGS
+        _remove([path for path in logs.glob("*") if _LOG_FILES.fullmatch(path.name)], logs)
+
     def _clear(self) -> None:
         """Remove the files of a run from the folder, and nothing else."""
         self.sweep()
+        self.clear_logs()
         pictures = self.path / "pictures"
         own = [path for path in self.path.iterdir() if _OWN_FILES.fullmatch(path.name)]
-        for path in [*own, *pictures.glob("*.png")]:
-            path.unlink()
-        if pictures.is_dir() and not any(pictures.iterdir()):
-            pictures.rmdir()
+        _remove([*own, *pictures.glob("*.png")], pictures)
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         path = self.file(name)
@@ -263,6 +269,14 @@ def require_free(path: Path, *, replace: bool) -> None:
         raise RunError(f"{path}: holds files that are not a run's; choose another folder")
     if not replace:
         raise RunError(f"{path}: holds a run already; --resume continues it, --force replaces it")
+
+
+def _remove(files: Sequence[Path], folder: Path) -> None:
+    """Remove ``files``, and ``folder`` if it is there and empty."""
+    for path in files:
+        path.unlink()
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _number(value: Any) -> float:

@@ -10,7 +10,7 @@ import typer
 
 def bench(
     family: Annotated[
-        str, typer.Argument(metavar="FAMILY", help="Which kernels to measure: hypernet.")
+        str, typer.Argument(metavar="FAMILY", help="Which kernels to measure: hypernet, ntm.")
     ],
     quick: Annotated[bool, typer.Option(help="Small sizes; a minute or less.")] = False,
     threads: Annotated[
@@ -23,6 +23,12 @@ def bench(
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw cost against size (PNG).")
     ] = None,
     op: Annotated[str | None, typer.Option(help="Only this op: votes, energy ...")] = None,
+    pytorch_ntm: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="A checkout of loudinthecloud/pytorch-ntm to measure, too (ntm)."
+        ),
+    ] = None,
 ) -> None:
     """Measure the kernels beside their rivals here.
 
@@ -50,5 +56,6 @@ def bench(
         json_path=json_file,
         plot_path=plot_file,
         op=op,
+        pytorch_ntm=pytorch_ntm,
     )
     raise typer.Exit(code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 Threads = Annotated[
@@ -45,6 +46,12 @@ def use_threads(threads: int | None) -> None:
         polyad.set_num_threads(threads)
 
 
+def was_given(context: typer.Context, option: Any) -> bool:
+    """Whether an option of the command stands on the command line."""
+    source = context.get_parameter_source(str(option.name))
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def image_shape(text: str | None) -> tuple[int, int] | None:
     """Read '28x28'.
 
@@ -61,13 +68,31 @@ def image_shape(text: str | None) -> tuple[int, int] | None:
     return int(parts[0]), int(parts[1])
 
 
+def number_of_each(texts: list[str] | None, option: str = "--range") -> dict[str, int]:
+    """Read ['longest=20', ...].
+
+    Raises:
+        typer.BadParameter: Something else.
+    """
+    found = {}
+    for text in texts or ():
+        name, equals, number = text.partition("=")
+        if not (name.isidentifier() and equals and number.isdecimal()):
+            raise typer.BadParameter(
+                f"expected NAME=NUMBER such as longest=20, got {text!r}", param_hint=option
+            )
+        found[name] = int(number)
+    return found
+
+
 class _Rate(ProgressColumn):
-    """Examples a second, over the whole training."""
+    """Examples or sequences a second, over the whole training."""
 
     def render(self, task: Task) -> Text:
         """Return the rate, once there is one."""
         rate = task.fields["rate"]
-        return Text(f"{rate:,.0f} examples/s" if rate else "", style="cyan")
+        unit = task.fields.get("unit", "examples")
+        return Text(f"{rate:,.0f} {unit}/s" if rate else "", style="cyan")
 
 
 @contextmanager
@@ -117,6 +142,49 @@ def training_bar(bars: Progress, what: str) -> Callable[[Mapping[str, Any]], Non
         )
 
     return report
+
+
+def sequences_bar(bars: Progress, what: str) -> Callable[[Mapping[str, Any]], None]:
+    """Return a function that takes reports of a training on sequences and shows them as a bar.
+
+    Args:
+        bars: Where the bar appears, with the first report.
+        what: What is trained.
+    """
+    started: list[tuple[TaskID, int, float]] = []
+
+    def report(info: Mapping[str, Any]) -> None:
+        if info["stage"] == "stopping":
+            bars.console.print(info["message"], soft_wrap=True)
+            return
+        if info["stage"] == "measure":
+            if started:
+                bars.update(started[0][0], note="measuring and drawing")
+            return
+        done, seconds = info["sequences"], info["seconds"]
+        if not started:
+            task = bars.add_task(what, total=info["total"], note="", rate=0.0, unit="sequences")
+            started.append((task, done, seconds))
+        task, first, since = started[0]
+        parts = []
+        for name, value in (("training", info["bits_train"]), ("held out", info["bits"])):
+            if value is not None:
+                parts.append(f"{value:.3g} {name}")
+        note = f"bits a sequence: {', '.join(parts)}" if parts else ""
+        rate = (done - first) / max(seconds - since, 1e-9)
+        bars.update(task, completed=done, rate=rate, note=note)
+
+    return report
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table whose first column is text and whose others are numbers."""
+    made = Table(box=None, pad_edge=False)
+    for i, name in enumerate(head):
+        made.add_column(name, justify="right" if i else "left")
+    for row in rows:
+        made.add_row(*row)
+    return made
 
 
 def percent(value: float) -> str:

@@ -11,7 +11,12 @@ from rich.table import Table
 
 from polyad.cli.console import out
 
-EXTRAS = {"demo": ("sklearn", "matplotlib"), "torch": ("torch",), "xgi": ("xgi",)}
+EXTRAS = {
+    "demo": ("sklearn", "matplotlib"),
+    "torch": ("torch",),
+    "train": ("lightning", "matplotlib", "safetensors", "tensorboard", "torchmetrics"),
+    "xgi": ("xgi",),
+}
 
 
 def info(

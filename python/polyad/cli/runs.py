@@ -8,60 +8,121 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from polyad.cli.console import Seed, Threads, image_shape, out, percent, use_threads
+from polyad.cli.console import (
+    Seed,
+    Threads,
+    image_shape,
+    number_of_each,
+    out,
+    percent,
+    table,
+    use_threads,
+    was_given,
+)
+
+HYPERNET, NTM = "Runs of hypernet", "Runs of ntm"
+PANELS = {"hypernet": HYPERNET, "ntm": NTM}
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that 'train' made.")]
 
 
 def evaluate(
+    context: typer.Context,
     folder: RunFolder,
     data: Annotated[
         str | None,
         typer.Option(
-            help="Other data than the run's own: of a source with test examples those, else all."
+            help="Other data than the run's own: of a source with test examples those, else all.",
+            rich_help_panel=HYPERNET,
         ),
     ] = None,
     label_column: Annotated[
-        str | None, typer.Option(help="Of a .csv: first, last, a name, or a number from 1.")
+        str | None,
+        typer.Option(
+            help="Of a .csv: first, last, a name, or a number from 1.", rich_help_panel=HYPERNET
+        ),
     ] = None,
     shape: Annotated[
-        str | None, typer.Option("--image-shape", metavar="HxW", help="If features are pixels.")
+        str | None,
+        typer.Option(
+            "--image-shape", metavar="HxW", help="If features are pixels.", rich_help_panel=HYPERNET
+        ),
     ] = None,
+    sequences: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            help="Fresh sequences; of each longer size a tenth as many.",
+            rich_help_panel=NTM,
+        ),
+    ] = 1000,
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--range",
+            metavar="NAME=N",
+            help="Other sizes than RUN was trained on, such as longest=120; may be repeated.",
+            rich_help_panel=NTM,
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Which sequences.", rich_help_panel=NTM)
+    ] = 0,
     threads: Threads = None,
 ) -> None:
-    """Measure a run: its accuracy, and what it took for what.
+    """Measure a run: its accuracy and what it took for what, or bits on longer sequences too.
 
-    The figures go into RUN/metrics.json, or for other data into RUN/metrics-NAME.json;
-    pictures and page are drawn again.
+    The figures go into RUN/metrics.json, or for other data and sizes into
+    RUN/metrics-NAME.json; pictures and page are drawn again.
     """
-    from polyad.data import load_test
     from polyad.recipes import of_run
     from polyad.run import Run
 
     pixels = image_shape(shape)
     if data is None and (label_column is not None or pixels is not None):
         raise typer.BadParameter("--label-column and --image-shape describe --data; give it too")
+    sizes = number_of_each(ranges)
     use_threads(threads)
     run = Run.open(folder)
     module = of_run(run, "evaluate")
-    examples = None
-    if data is not None:
-        examples = load_test(data, label_column=label_column, image_shape=pixels)
-    found = module.evaluate(run, data=examples)
+    _refuse_options_of_others(context, run.model)
+    if run.model == "ntm":
+        found = module.evaluate(run, sequences=sequences, seed=seed, ranges=sizes)
+    else:
+        found = module.evaluate(run, data=_examples(data, label_column, pixels))
     console = out()
     console.print(found.summary, soft_wrap=True)
-    if len(found.classes) <= 20:
+    if run.model == "ntm":
+        console.print(table(found.head, found.rows))
+    elif len(found.classes) <= 20:
         console.print(_confusion_table(found))
     console.print(f"figures: {found.where}", soft_wrap=True)
 
 
+def _refuse_options_of_others(context: typer.Context, model: str) -> None:
+    """Raise if an option was given that has no meaning for a run of ``model``."""
+    for option in context.command.params:
+        panel = getattr(option, "rich_help_panel", None)
+        if panel not in (None, PANELS[model]) and was_given(context, option):
+            raise typer.BadParameter(f"a run of {model} takes no {option.opts[0]}")
+
+
+def _examples(data: str | None, label_column: str | None, pixels: tuple[int, int] | None) -> Any:
+    if data is None:
+        return None
+    from polyad.data import load_test
+
+    return load_test(data, label_column=label_column, image_shape=pixels)
+
+
 def _confusion_table(found: Any) -> Table:
-    table = Table(box=None, pad_edge=False, title="truth (rows), answer (columns)")
-    table.title_justify = "left"
-    table.add_column("", style="bold", justify="right")
+    counts = Table(box=None, pad_edge=False, title="truth (rows), answer (columns)")
+    counts.title_justify = "left"
+    counts.add_column("", style="bold", justify="right")
     for name in found.classes:
-        table.add_column(name, justify="right")
-    table.add_column("right", justify="right")
+        counts.add_column(name, justify="right")
+    counts.add_column("right", justify="right")
     for i, name in enumerate(found.classes):
         row = found.confusion[i]
         cells = [
@@ -69,8 +130,8 @@ def _confusion_table(found: Any) -> Table:
             for j, n in enumerate(row.tolist())
         ]
         share = percent(100 * row[i] / row.sum()) if row.sum() else "-"
-        table.add_row(name, *cells, share)
-    return table
+        counts.add_row(name, *cells, share)
+    return counts
 
 
 def recall(
@@ -100,12 +161,12 @@ def recall(
     run = Run.open(folder)
     found = of_run(run, "recall").recall(run, hide=hide, count=count, samples=samples, seed=seed)
     console = out()
-    table = Table(box=None, pad_edge=False)
-    table.add_column(f"{found.hidden_percent:.0f} % hidden, {found.samples:,} test examples")
-    table.add_column("right", justify="right")
-    table.add_row("hypernet", f"[bold]{percent(found.right_percent)}[/bold]")
-    table.add_row("more frequent value of each feature", percent(found.majority_percent))
-    console.print(table)
+    head = [f"{found.hidden_percent:.0f} % hidden, {found.samples:,} test examples", "right"]
+    rows = [
+        ["hypernet", f"[bold]{percent(found.right_percent)}[/bold]"],
+        ["more frequent value of each feature", percent(found.majority_percent)],
+    ]
+    console.print(table(head, rows))
     if found.picture is not None:
         console.print(f"picture: {found.picture}", soft_wrap=True)
     console.print(f"page: {run.file('report.html')}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,14 +13,18 @@ from polyad.cli.console import (
     Seed,
     Threads,
     image_shape,
+    number_of_each,
     out,
     percent,
     progress,
+    sequences_bar,
+    table,
     training_bar,
     use_threads,
+    was_given,
 )
 
-DATA, MODEL = "Data", "Model"
+DATA, MODEL, TRAINING = "Data", "Model", "Training"
 
 app = typer.Typer(
     rich_markup_mode="markdown",
@@ -205,12 +210,202 @@ def hypernet(
     _print_run(run)
 
 
-def _refuse_settings(context: typer.Context) -> None:
+@app.command()
+def ntm(
+    context: typer.Context,
+    out_folder: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder.")],
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="copy, repeat-copy, associative-recall, n-grams or priority-sort.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--range",
+            metavar="NAME=N",
+            help="A size of the task, such as longest=10; may be repeated.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="Where settings come from that are not given: small or small-lstm (minutes on a "
+            "CPU), paper-ff or paper-lstm (the paper's), lstm (its baseline without a memory).",
+            rich_help_panel=MODEL,
+        ),
+    ] = "small",
+    controller: Annotated[
+        str | None, typer.Option(help="feedforward or lstm.", rich_help_panel=MODEL)
+    ] = None,
+    hidden_size: Annotated[
+        int | None, typer.Option(min=1, help="Of a layer.", rich_help_panel=MODEL)
+    ] = None,
+    num_layers: Annotated[
+        int | None, typer.Option("--layers", min=1, help="Layers.", rich_help_panel=MODEL)
+    ] = None,
+    memory_rows: Annotated[
+        int | None, typer.Option(min=1, help="Rows of the memory.", rich_help_panel=MODEL)
+    ] = None,
+    memory_width: Annotated[
+        int | None, typer.Option(min=1, help="Numbers in a row.", rich_help_panel=MODEL)
+    ] = None,
+    read_heads: Annotated[
+        int | None, typer.Option(min=1, help="Heads that read.", rich_help_panel=MODEL)
+    ] = None,
+    write_heads: Annotated[
+        int | None, typer.Option(min=1, help="Heads that write.", rich_help_panel=MODEL)
+    ] = None,
+    optimiser: Annotated[
+        str | None,
+        typer.Option(help="graves-rmsprop, rmsprop or adam.", rich_help_panel=TRAINING),
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate.", rich_help_panel=TRAINING)
+    ] = None,
+    clip: Annotated[
+        float | None,
+        typer.Option(help="The gradient's norm is cut to it.", rich_help_panel=TRAINING),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Sequences a step.", rich_help_panel=TRAINING)
+    ] = None,
+    sequences: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stop after so many at the latest.", rich_help_panel=TRAINING),
+    ] = None,
+    target_bits: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop when two rows of the curve in a row are below it; 0: never.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    validate_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Sequences between two rows of the curve.", rich_help_panel=TRAINING
+        ),
+    ] = None,
+    validation: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Held-out sequences that a row is measured on.", rich_help_panel=TRAINING
+        ),
+    ] = None,
+    accelerator: Annotated[
+        str, typer.Option(help="Of Lightning: cpu, cuda, auto.", rich_help_panel=TRAINING)
+    ] = "cpu",
+    devices: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Processes; each takes its share of a batch.", rich_help_panel=TRAINING
+        ),
+    ] = 1,
+    seed: Seed = 0,
+    threads: Threads = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on where RUN was interrupted, with RUN's settings."),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a run that is there.")] = False,
+) -> None:
+    """Train a Neural Turing Machine, a network with heads on a memory.
+
+    Settings without a default here are the preset's. Step i learns from sequences that depend on
+    the seed and i alone. Ctrl-C ends the step under way, leaves a checkpoint and says how to go
+    on; the result is then the same as without the interrupt. Needs pip install 'polyad[train]'.
+    """
+    from polyad.data.ntm_tasks import TASKS
+    from polyad.recipes import ntm as recipe
+
+    trainer: dict[str, Any] = {"accelerator": accelerator, "devices": devices}
+    if resume:
+        _refuse_settings(context, "accelerator", "devices")
+        use_threads(threads)
+        with progress() as bars:
+            show = sequences_bar(bars, "ntm")
+            run = recipe.resume(out_folder, on_progress=show, **trainer)
+        _print_ntm(run)
+        return
+    if task is None:
+        raise typer.BadParameter(f"say what to learn: {', '.join(TASKS)}", param_hint="--task")
+    sizes = _usable("--range", _task, task, number_of_each(ranges))
+    _usable("--preset", recipe.preset_settings, task, preset)
+    network = {
+        "controller": controller,
+        "hidden_size": hidden_size,
+        "num_layers": num_layers,
+        "memory_rows": memory_rows,
+        "memory_width": memory_width,
+        "read_heads": read_heads,
+        "write_heads": write_heads,
+    }
+    plan = {
+        "optimiser": optimiser,
+        "lr": lr,
+        "clip": clip,
+        "batch": batch,
+        "sequences": sequences,
+        "target_bits": target_bits,
+        "validate_every": validate_every,
+        "validation": validation,
+        "seed": seed,
+    }
+    use_threads(threads)
+    with progress() as bars:
+        run = recipe.train(
+            out_folder,
+            task=task,
+            preset=preset,
+            ranges=sizes.settings(),
+            network={name: value for name, value in network.items() if value is not None},
+            plan={name: value for name, value in plan.items() if value is not None},
+            replace_run=force,
+            on_progress=sequences_bar(bars, f"ntm: {task}"),
+            **trainer,
+        )
+    _print_ntm(run)
+
+
+def _task(name: str, ranges: dict[str, int]) -> Any:
+    from polyad.data.ntm_tasks import TASKS
+    from polyad.data.ntm_tasks import task as task_of
+
+    _one_of("--task", name, tuple(TASKS))
+    return task_of(name, **ranges)
+
+
+def _usable(option: str, make: Callable[..., Any], *arguments: Any) -> Any:
+    """Return ``make(*arguments)``; a ValueError means that the option was used wrongly."""
+    try:
+        return make(*arguments)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _print_ntm(run: Any) -> None:
+    from polyad.recipes.ntm_measure import measured
+
+    console = out()
+    head, rows = measured(run)
+    console.print(table(head, rows))
+    metrics = run.metrics()
+    console.print(
+        f"{metrics['sequences_train']:,} sequences of training in {metrics['seconds_train']:,.1f} s"
+    )
+    console.print(f"page: {run.file('report.html')}", soft_wrap=True)
+    console.print(f"next: polyad evaluate {run.path} --range NAME=N", soft_wrap=True)
+
+
+def _refuse_settings(context: typer.Context, *more: str) -> None:
     """With --resume every setting is RUN's: raise if another one was given."""
-    allowed = {"out_folder", "resume", "threads"}
+    allowed = {"out_folder", "resume", "threads", *more}
     for option in context.command.params:
-        source = context.get_parameter_source(str(option.name))
-        if option.name not in allowed and source is not None and source.name == "COMMANDLINE":
+        if option.name not in allowed and was_given(context, option):
             raise typer.BadParameter(
                 f"--resume goes on with RUN's own settings; leave out {option.opts[0]}"
             )
@@ -248,17 +443,17 @@ def _tolerance(value: float | None) -> float | int | None:
 
 def _print_run(run: Any) -> None:
     metrics = run.metrics()
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column()
-    table.add_column(justify="right")
+    shown = Table(box=None, show_header=False, pad_edge=False)
+    shown.add_column()
+    shown.add_column(justify="right")
     for name, value in (
         ("test examples right", f"[bold]{percent(metrics['accuracy_test_percent'])}[/bold]"),
         ("training examples right", percent(metrics["accuracy_train_percent"])),
         ("hyperedges", f"{metrics['edges']:,}"),
         ("seconds of training", f"{metrics['seconds_train']:,.1f}"),
     ):
-        table.add_row(name, value)
+        shown.add_row(name, value)
     console = out()
-    console.print(table)
+    console.print(shown)
     console.print(f"page: {run.file('report.html')}", soft_wrap=True)
     console.print(f"next: polyad recall {run.path}", soft_wrap=True)

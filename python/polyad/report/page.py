@@ -68,6 +68,8 @@ class Page:
 
     def __init__(self, title: str, lead: str) -> None:
         self.title = title
+        self._styles = [_STYLE]
+        self._scripts: list[str] = []
         self._parts = [f"<h1>{escape(title)}</h1>", f'<p class="lead">{escape(lead)}</p>']
 
     def heading(self, text: str) -> None:
@@ -134,16 +136,32 @@ class Page:
             f'<div class="scroll"><table><tbody>{body}</tbody></table></div></details>'
         )
 
+    def interactive(self, body: str, style: str, script: str) -> None:
+        """Add a part that moves.
+
+        Args:
+            body: HTML, as it is: nothing is escaped here.
+            style: CSS.
+            script: JavaScript that runs when the page is there; it may not contain "</".
+        """
+        if "</" in script:
+            raise ValueError("script: '</' would end it")
+        self._parts.append(body)
+        self._styles.append(style)
+        self._scripts.append(script)
+
     def html(self) -> str:
         """Return the page."""
         body = "\n".join(self._parts)
+        styles = "\n".join(self._styles)
+        scripts = "".join(f"<script>\n{script}\n</script>\n" for script in self._scripts)
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             '<link rel="icon" href="data:,">\n'
-            f"<title>{escape(self.title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+            f"<title>{escape(self.title)}</title>\n<style>{styles}</style>\n</head>\n<body>\n<main>\n"
             f"{body}\n<footer>Made by polyad {escape(__version__)}.</footer>\n"
-            "</main>\n</body>\n</html>\n"
+            f"</main>\n{scripts}</body>\n</html>\n"
         )
 
     def save(self, path: Path) -> None:

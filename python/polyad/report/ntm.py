@@ -1,0 +1,408 @@
+"""What a Neural Turing Machine does, as figures: sequences, heads, memory, its curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyad.report.look import (
+    BLUE,
+    GREY,
+    INK,
+    PAPER,
+    RULE,
+    SKY,
+    VERMILION,
+    in_our_look,
+    new_figure,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+WIDTH = 8.6
+"""Of a figure that is as wide as the page, in inches."""
+
+UNCOUNTED = "#eceff2"
+USED = 0.02
+"""A row of memory is drawn if some head ever gives it so much weight."""
+
+LEAST = 1e-3
+"""Bits below it are drawn at it: the axis is logarithmic and ends somewhere."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One sequence, and what the machine did at each of its T steps.
+
+    Attributes:
+        label: What it is called.
+        inputs: [T, I].
+        targets: [T, O], 0 or 1.
+        outputs: [T, O], the probability of 1.
+        mask: bool [T], the steps whose outputs count.
+        weights: [T, R + W, N], read heads first; None: the network has no heads.
+        memory: [T + 1, N, M], before the first step and after each; None: there is none.
+        read_heads: R.
+    """
+
+    label: str
+    inputs: NDArray[Any]
+    targets: NDArray[Any]
+    outputs: NDArray[Any]
+    mask: NDArray[np.bool_]
+    weights: NDArray[Any] | None
+    memory: NDArray[Any] | None
+    read_heads: int
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """Target bits that are on the other side of 1/2, [T, O]."""
+        other_side: NDArray[np.bool_] = (self.outputs > 0.5) != (self.targets > 0.5)
+        return other_side & self.mask[:, None]
+
+    def heads(self) -> list[tuple[str, bool, NDArray[Any]]]:
+        """Return the heads, those that write first: (name, whether it writes, weights [T, N])."""
+        if self.weights is None:
+            return []
+        reading = self.read_heads
+        writing = self.weights.shape[1] - reading
+        found = []
+        for k in range(writing):
+            name = "write" if writing == 1 else f"write {k + 1}"
+            found.append((name, True, self.weights[:, reading + k]))
+        for k in range(reading):
+            name = "read" if reading == 1 else f"read {k + 1}"
+            found.append((name, False, self.weights[:, k]))
+        return found
+
+
+class Published(NamedTuple):
+    """A point of a learning curve of Graves et al. (2014), read off a figure.
+
+    Attributes:
+        network: Which one.
+        sequences: After so many; None: in the end.
+        bits: A sequence; None: about 0.
+    """
+
+    network: str
+    sequences: float | None
+    bits: float | None
+
+
+PUBLISHED: dict[str, tuple[Published, ...]] = {
+    "copy": (
+        Published("NTM", 1.5e5, None),
+        Published("LSTM", 1e5, 5.0),
+        Published("LSTM", 2e5, 2.0),
+        Published("LSTM", 7.5e5, 0.5),
+    ),
+    "repeat-copy": (Published("NTM", 1e5, None), Published("LSTM", 3e5, None)),
+    "associative-recall": (Published("NTM", 3e4, None),),
+    "n-grams": (Published("NTM", None, 133.5), Published("LSTM", None, 137.0)),
+    "priority-sort": (Published("NTM", None, 15.0), Published("LSTM", None, 50.0)),
+}
+"""By task. They are read off the printed figures, some at second hand: good to a factor of two."""
+
+
+def _towards(colour: str) -> Colormap:
+    """Return the colours from paper to ``colour``, and on to ink."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list(colour, [PAPER, colour])
+
+
+def _both_ways() -> Colormap:
+    """Return the colours of signed numbers: vermilion below zero, blue above."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("both", [VERMILION, PAPER, BLUE])
+
+
+def _frame(axes: Axes) -> None:
+    """Outline the axes; ticks are set again where they mean something."""
+    axes.set(xticks=[], yticks=[])
+    axes.tick_params(which="both", length=0)
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=RULE, linewidth=0.8)
+
+
+def _name(axes: Axes, text: str, colour: str = INK) -> None:
+    axes.set_ylabel(text, rotation=0, ha="right", va="center", labelpad=10, color=colour)
+
+
+def _steps_axis(axes: Axes, steps: int) -> None:
+    every = next(n for n in (5, 10, 20, 50, 100, 200, 500, 1000) if steps / n <= 14 or n == 1000)
+    axes.set_xticks(range(0, steps, every))  # of all panels that share the axis
+    axes.tick_params(axis="x", length=3, color=RULE)
+    axes.set_xlabel("time step")
+
+
+def _bits(axes: Axes, values: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> None:
+    """Draw [T, C] as T columns of cells; steps that do not count are grey."""
+    image = _both_ways()(0.5 + 0.5 * np.clip(values.T, -1, 1))
+    if mask is not None:
+        from matplotlib.colors import to_rgba
+
+        image[:, ~mask] = to_rgba(UNCOUNTED)
+    axes.imshow(image, aspect="auto", interpolation="nearest")
+    if len(values) <= 130:  # lines between cells, as long as cells can be told apart
+        axes.set_xticks(np.arange(0.5, len(values) - 1), minor=True)
+        axes.set_yticks(np.arange(0.5, values.shape[1] - 1), minor=True)
+        axes.grid(which="minor", color=PAPER, linewidth=0.7 if len(values) <= 70 else 0.35)
+        axes.tick_params(which="minor", length=0)
+    _frame(axes)
+
+
+def _dots(axes: Axes, wrong: NDArray[np.bool_], size: float) -> None:
+    at, channel = np.nonzero(wrong)
+    axes.scatter(at, channel, s=size, color=VERMILION, linewidths=0, zorder=3)
+
+
+@in_our_look
+def sequence(record: Record) -> Figure:
+    """Draw input, target and output over time; wrong bits carry a dot.
+
+    Args:
+        record: The sequence.
+    """
+    steps, channels = record.inputs.shape
+    outputs = record.targets.shape[1]
+    cell = min(0.2, (WIDTH - 1.2) / steps)
+    row = max(cell, 0.12)
+    heights = [row * channels, row * outputs, row * outputs]
+    figure = new_figure(max(4.5, cell * steps + 1.2), sum(heights) + 0.9, h_pad=0.03, hspace=0.0)
+    panels = figure.subplots(3, 1, height_ratios=heights, sharex=True)
+    _bits(panels[0], record.inputs)
+    _bits(panels[1], record.targets, record.mask)
+    _bits(panels[2], record.outputs, record.mask)
+    _dots(panels[2], record.wrong, (0.45 * 72 * min(cell, row)) ** 2)
+    for axes, name in zip(panels, ("input", "target", "output"), strict=True):
+        _name(axes, name)
+    _steps_axis(panels[2], steps)
+    return figure
+
+
+@in_our_look
+def longer(records: Sequence[Record]) -> Figure:
+    """Draw target and output of sequences, only the steps that count, at one scale.
+
+    Args:
+        records: The sequences.
+    """
+    counted = [int(record.mask.sum()) for record in records]
+    outputs = records[0].targets.shape[1]
+    cell = min(0.16, (WIDTH - 1.2) / max(counted))
+    row = max(cell, 0.07)
+    # Long sequences come in lines of their own; each is as wide as its number of steps.
+    figure = new_figure(
+        WIDTH, len(records) * (2 * row * outputs + 0.42) + 0.1, h_pad=0.03, hspace=0.0
+    )
+    grid = figure.add_gridspec(2 * len(records), 1)
+    for i, (record, steps) in enumerate(zip(records, counted, strict=True)):
+        wrong = record.wrong[record.mask]
+        title = f"{record.label}: {int(wrong.sum())} of {wrong.size:,} bits wrong"
+        for j, (name, values) in enumerate(
+            (("target", record.targets), ("output", record.outputs))
+        ):
+            axes = figure.add_subplot(grid[2 * i + j])
+            _bits(axes, values[record.mask])
+            axes.set_xlim(-0.5, max(counted) - 0.5)
+            for spine in axes.spines.values():
+                spine.set_visible(False)
+            _name(axes, name)
+            if j == 0:
+                axes.set_title(title, fontsize=10.5)
+            else:
+                _dots(axes, wrong, (0.55 * 72 * min(cell, row)) ** 2)
+            axes.add_patch(_outline(steps, outputs))
+    return figure
+
+
+def _outline(steps: int, channels: int) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle(
+        (-0.5, -0.5), steps, channels, fill=False, edgecolor=RULE, linewidth=0.8, clip_on=False
+    )
+
+
+@in_our_look
+def predicted_bits(record: Record) -> Figure:
+    """Draw the bits of a sequence that is to be predicted, and the probability given to a 1.
+
+    Args:
+        record: The sequence, of one input and one output.
+    """
+    figure = new_figure(WIDTH, 2.7)
+    axes = figure.add_subplot()
+    at = np.flatnonzero(record.mask)
+    target, output = record.targets[at, 0], record.outputs[at, 0]
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    axes.plot(at, output, color=BLUE, linewidth=1.3, label="P(1)")
+    right = (output > 0.5) == (target > 0.5)
+    for chosen, colour, name in ((right, SKY, "likelier bit"), (~right, VERMILION, "the other")):
+        axes.scatter(
+            at[chosen], 1.06 * target[chosen] - 0.03, s=9, color=colour, label=name, linewidths=0
+        )
+    axes.set(ylim=(-0.08, 1.08), yticks=[0, 0.5, 1], ylabel="probability of a 1")
+    axes.set_xlim(0, len(record.mask))
+    axes.set_xlabel("time step")
+    figure.legend(loc="outside upper right", ncols=3, fontsize=9.5)
+    return figure
+
+
+def used_rows(record: Record) -> slice:
+    """Return the stretch of rows of memory that some head looked at."""
+    assert record.weights is not None
+    rows = record.weights.shape[2]
+    at = np.flatnonzero((record.weights > USED).any(axis=(0, 1)))
+    if not len(at):
+        return slice(0, rows)
+    # On the ring of rows the longest stretch that nobody looked at may lie in the middle.
+    low, high = max(0, int(at[0]) - 2), min(rows, int(at[-1]) + 3)
+    return slice(low, high) if high - low >= 8 else slice(max(0, low - 4), min(rows, high + 4))
+
+
+@in_our_look
+def heads(record: Record) -> Figure:
+    """Draw where each head looked at every step: a picture of rows against time.
+
+    Args:
+        record: The sequence, of a network with heads.
+    """
+    shown = record.heads()
+    rows = used_rows(record)
+    steps = len(record.inputs)
+    cell = min(0.2, (WIDTH - 1.4) / steps)
+    tall = min(2.6, max(1.1, 0.075 * (rows.stop - rows.start)))
+    strip = 0.1 * record.inputs.shape[1]
+    figure = new_figure(
+        max(4.5, cell * steps + 1.4), strip + len(shown) * (tall + 0.08) + 0.7,
+        h_pad=0.03, hspace=0.0,
+    )  # fmt: skip
+    panels = figure.subplots(
+        1 + len(shown), 1, height_ratios=[strip, *[tall] * len(shown)], sharex=True
+    )
+    _bits(panels[0], record.inputs)
+    _name(panels[0], "input")
+    for axes, (name, writes, weights) in zip(panels[1:], shown, strict=True):
+        colour = VERMILION if writes else BLUE
+        axes.imshow(
+            weights[:, rows].T, cmap=_towards(colour), vmin=0, vmax=1, aspect="auto",
+            interpolation="nearest", extent=(-0.5, steps - 0.5, rows.stop - 0.5, rows.start - 0.5),
+        )  # fmt: skip
+        _frame(axes)
+        axes.yaxis.set_major_locator(_whole_numbers())
+        axes.tick_params(axis="y", length=3, color=RULE, labelsize=8.5)
+        _name(axes, f"{name}\nhead", colour)
+    _steps_axis(panels[-1], steps)
+    return figure
+
+
+def _whole_numbers() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(nbins=5, integer=True)
+
+
+@in_our_look
+def memory(record: Record) -> Figure:
+    """Draw the memory before the sequence, when the answer begins, and after it; rows lie across.
+
+    Args:
+        record: The sequence, of a network with a memory.
+    """
+    assert record.memory is not None
+    rows = used_rows(record)
+    begins = int(np.argmax(record.mask)) if record.mask.any() else len(record.mask)
+    moments = {"before": 0, "when the\nanswer begins": begins, "after": len(record.mask)}
+    kept = record.memory[:, rows]
+    most = max(1e-9, float(np.abs(kept[list(moments.values())]).max()))
+    count, width = kept.shape[1:]
+    cell = min(0.2, (WIDTH - 2.0) / count)
+    tall = min(2.0, max(0.9, 0.07 * width))
+    figure = new_figure(
+        max(5.0, cell * count + 2.0), len(moments) * (tall + 0.08) + 0.75, h_pad=0.03, hspace=0.0
+    )
+    panels = figure.subplots(len(moments), 1, sharex=True)
+    for axes, (name, at) in zip(panels, moments.items(), strict=True):
+        image = axes.imshow(
+            kept[at].T, cmap=_both_ways(), vmin=-most, vmax=most, aspect="auto",
+            interpolation="nearest", extent=(rows.start - 0.5, rows.stop - 0.5, width - 0.5, -0.5),
+        )  # fmt: skip
+        _frame(axes)
+        _name(axes, name)
+    panels[-1].xaxis.set_major_locator(_whole_numbers())
+    panels[-1].tick_params(axis="x", length=3, color=RULE)
+    panels[-1].set_xlabel("row of memory")
+    bar = figure.colorbar(image, ax=panels, shrink=0.6, aspect=22, pad=0.02)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0, labelsize=8.5)
+    return figure
+
+
+@in_our_look
+def learning(rows: Sequence[Mapping[str, float]], task: str, best: float | None = None) -> Figure:
+    """Draw bits a sequence against sequences of training, with the paper's figures beside them.
+
+    Args:
+        rows: The curve: sequences, bits_per_sequence, bits_per_sequence_train.
+        task: Its name, which says which published points there are.
+        best: What the best estimator pays, where chance cannot be escaped.
+    """
+    figure = new_figure(WIDTH, 3.9)
+    axes = figure.add_subplot()
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    floor = LEAST if best is None else 0.0
+    x = np.array([row["sequences"] for row in rows])
+    for name, colour, width in (
+        ("bits_per_sequence_train", SKY, 1.2),
+        ("bits_per_sequence", BLUE, 2.2),
+    ):
+        axes.plot(
+            x, np.maximum([row[name] for row in rows], floor), color=colour, linewidth=width,
+            label="held out" if width > 2 else "while training",
+        )  # fmt: skip
+    published = PUBLISHED.get(task, ())
+    for network, marker in (("NTM", "o"), ("LSTM", "s")):
+        points = [p for p in published if p.network == network and p.sequences is not None]
+        if points:
+            axes.plot(
+                [p.sequences or 0.0 for p in points],
+                [max(floor, p.bits or floor) for p in points],
+                marker, color=GREY, markersize=6.5, markerfacecolor=PAPER, markeredgewidth=1.6,
+                label=f"{network} of the paper", zorder=4, clip_on=False,
+            )  # fmt: skip
+    levels = {f"{p.network} of the paper": p.bits for p in published if p.sequences is None}
+    if best is not None:
+        levels["best estimator"] = best
+    for name, value in levels.items():
+        assert value is not None
+        axes.axhline(value, color=GREY, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.annotate(
+            f"{name}, {value:.4g}", (1, value), xycoords=("axes fraction", "data"),
+            xytext=(0, 3), textcoords="offset points", ha="right", fontsize=9, color=INK,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    if best is None:
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=floor)
+        ticks = [10.0**n for n in range(-3, 4) if 10.0**n < axes.get_ylim()[1]]
+        axes.set_yticks(ticks, [f"≤ {t:g}" if t == floor else f"{t:g}" for t in ticks])
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.set(xlabel="sequences of training", ylabel="bits a sequence")
+    axes.legend(
+        fontsize=9.5, loc="best", frameon=True, facecolor=PAPER, edgecolor="none", framealpha=1
+    )
+    return figure
