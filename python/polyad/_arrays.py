@@ -6,6 +6,7 @@ Nothing below this file looks at an argument again. Dtypes go by their numpy nam
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -130,6 +131,20 @@ def require_finite(name: str, x: Any) -> None:
         )
 
 
+def require_within(name: str, x: Any, low: float, high: float = math.inf) -> None:
+    """Raise ValueError unless all values are finite and within bounds (CPU arrays, eager mode)."""
+    if not checks_values(x):
+        return
+    values = to_numpy(x)
+    right = (values >= low) & (values <= high) & (values < math.inf)
+    if not right.all():
+        where = np.argwhere(~right)[0].tolist()
+        bound = f"in [{low:g}, {high:g}]" if high < math.inf else f"of at least {low:g}"
+        raise ValueError(
+            f"{name}: expected finite values {bound}, got {values[tuple(where)]} at {where}"
+        )
+
+
 def to_numpy(x: Any) -> np.ndarray[Any, Any]:
     """``x`` as a numpy array; shares memory with CPU tensors."""
     if isinstance(x, np.ndarray):
@@ -184,16 +199,21 @@ def address(x: Any) -> int:
     return int(_backend.cpu.address(x)) if isinstance(x, np.ndarray) else x.data_ptr()
 
 
+def _passed(argument: Any) -> Any:
+    if isinstance(argument, int | float):
+        return argument
+    if isinstance(argument, list):
+        return [_passed(item) for item in argument]
+    return address(argument)
+
+
 def run(name: str, template: Any, *arguments: Any) -> None:
     """Call the kernel ``name`` of the module that serves the device of ``template``.
 
-    Arrays among the arguments are passed as addresses; they must be contiguous. CUDA kernels go to
-    torch's current stream on the tensor's device.
+    Arrays among the arguments are passed as addresses, also those in lists; they must be
+    contiguous. CUDA kernels go to torch's current stream on the tensor's device.
     """
-    flat = [
-        argument if isinstance(argument, int | float) else address(argument)
-        for argument in arguments
-    ]
+    flat = [_passed(argument) for argument in arguments]
     if on_cpu(template):
         getattr(_backend.cpu, name)(*flat)
         return
