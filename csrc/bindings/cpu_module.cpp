@@ -11,6 +11,7 @@ namespace polyad::bindings {
 
 void register_hypernet(py::module_& m);
 void register_ntm(py::module_& m);
+void register_ntm_scan(py::module_& m);
 
 }  // namespace polyad::bindings
 
@@ -32,4 +33,5 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
 
   polyad::bindings::register_hypernet(m);
   polyad::bindings::register_ntm(m);
+  polyad::bindings::register_ntm_scan(m);
 }

@@ -24,6 +24,8 @@ POLYAD_INLINE float log_of(float x) { return logf(x); }
 POLYAD_INLINE double log_of(double x) { return log(x); }
 POLYAD_INLINE float log1p_of(float x) { return log1pf(x); }
 POLYAD_INLINE double log1p_of(double x) { return log1p(x); }
+POLYAD_INLINE float expm1_of(float x) { return expm1f(x); }
+POLYAD_INLINE double expm1_of(double x) { return expm1(x); }
 POLYAD_INLINE float tanh_of(float x) { return tanhf(x); }
 POLYAD_INLINE double tanh_of(double x) { return tanh(x); }
 POLYAD_INLINE float sqrt_of(float x) { return sqrtf(x); }
@@ -37,6 +39,8 @@ POLYAD_INLINE float log_of(float x) { return __builtin_logf(x); }
 POLYAD_INLINE double log_of(double x) { return __builtin_log(x); }
 POLYAD_INLINE float log1p_of(float x) { return __builtin_log1pf(x); }
 POLYAD_INLINE double log1p_of(double x) { return __builtin_log1p(x); }
+POLYAD_INLINE float expm1_of(float x) { return __builtin_expm1f(x); }
+POLYAD_INLINE double expm1_of(double x) { return __builtin_expm1(x); }
 POLYAD_INLINE float tanh_of(float x) { return __builtin_tanhf(x); }
 POLYAD_INLINE double tanh_of(double x) { return __builtin_tanh(x); }
 POLYAD_INLINE float sqrt_of(float x) { return __builtin_sqrtf(x); }
@@ -121,31 +125,31 @@ POLYAD_INLINE Vector<float> tanh_of(const Vector<float>& x) {
 }
 
 POLYAD_INLINE Vector<float> sqrt_of(const Vector<float>& x) {
-  Vector<float> y;
+  Vector<float> y = {};
   for (int i = 0; i < kLanes<float>; ++i) y[i] = __builtin_sqrtf(x[i]);
   return y;
 }
 
 POLYAD_INLINE Vector<double> exp_of(const Vector<double>& x) {
-  Vector<double> y;
+  Vector<double> y = {};
   for (int i = 0; i < kLanes<double>; ++i) y[i] = __builtin_exp(x[i]);
   return y;
 }
 
 POLYAD_INLINE Vector<double> log_of(const Vector<double>& x) {
-  Vector<double> y;
+  Vector<double> y = {};
   for (int i = 0; i < kLanes<double>; ++i) y[i] = __builtin_log(x[i]);
   return y;
 }
 
 POLYAD_INLINE Vector<double> tanh_of(const Vector<double>& x) {
-  Vector<double> y;
+  Vector<double> y = {};
   for (int i = 0; i < kLanes<double>; ++i) y[i] = __builtin_tanh(x[i]);
   return y;
 }
 
 POLYAD_INLINE Vector<double> sqrt_of(const Vector<double>& x) {
-  Vector<double> y;
+  Vector<double> y = {};
   for (int i = 0; i < kLanes<double>; ++i) y[i] = __builtin_sqrt(x[i]);
   return y;
 }

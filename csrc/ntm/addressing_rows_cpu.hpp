@@ -14,7 +14,7 @@ namespace {
 template <class T>
 struct AddressingShape {
   std::int64_t rows;    // N
-  std::int64_t stride;  // Np
+  std::int64_t stride;  // Np, or any larger multiple of the lanes
   std::int64_t width;   // M
   std::int64_t shifts;  // S, odd
   Similarity similarity;
@@ -48,10 +48,10 @@ POLYAD_INLINE constexpr std::int64_t halo(std::int64_t shifts) {
   return padded<T>(shifts / 2);
 }
 
-// Elements of a trail's four arrays.
+// Elements of a trail's four arrays, for rows of `stride` elements.
 template <class T>
-POLYAD_INLINE constexpr std::int64_t trail_size(std::int64_t rows, std::int64_t shifts) {
-  return 4 * padded<T>(rows) + 2 * halo<T>(shifts) + kLanes<T>;
+POLYAD_INLINE constexpr std::int64_t trail_size(std::int64_t stride, std::int64_t shifts) {
+  return 4 * stride + 2 * halo<T>(shifts) + kLanes<T>;
 }
 
 template <class T>
@@ -65,13 +65,15 @@ POLYAD_INLINE void fill(T* p, std::int64_t first, std::int64_t end, T value) {
   for (std::int64_t i = first; i < end; ++i) p[i] = value;
 }
 
-// wrapped around: p[halo - d] = p[halo + N - d], p[halo + N + d] = p[halo + d]; p points at the halo
+// wrapped around: p[halo - d] = p[halo + N - d], p[halo + N + d] = p[halo + d]; p points at the
+// halo. What else a shifted load reaches is zero, not whatever the scratch held.
 template <class T>
 void wrap(T* p, const AddressingShape<T>& shape) {
   const std::int64_t half = shape.shifts / 2, before = halo<T>(shape.shifts), n = shape.rows;
   T* row = p + before;
   for (std::int64_t d = 1; d <= half; ++d) row[-d] = row[wrapped(-d, n)];
   for (std::int64_t d = 0; d < half; ++d) row[n + d] = row[wrapped(d, n)];
+  fill(row, n + half, shape.stride + half, T{0});
 }
 
 // dots[k, i] = M_i . key_k for `Heads` heads, and, if squares is not null, squares[i] = M_i . M_i.
@@ -333,9 +335,10 @@ void dots_backward(const T* memory, const AddressingShape<T>& shape, const Head<
 // N-th row) is replaced by dL/dw_prev; grads get the parameters'; grad_memory [M][Np] is added to.
 // scratch [address_backward_scratch].
 template <class T>
-POLYAD_INLINE constexpr std::int64_t address_backward_scratch(std::int64_t rows, std::int64_t shifts,
+POLYAD_INLINE constexpr std::int64_t address_backward_scratch(std::int64_t stride,
+                                                              std::int64_t shifts,
                                                               std::int64_t heads) {
-  return (heads + 2) * padded<T>(rows) + 2 * halo<T>(shifts) + kLanes<T> + padded<T>(heads);
+  return (heads + 2) * stride + 2 * halo<T>(shifts) + kLanes<T> + padded<T>(heads);
 }
 
 template <class T>

@@ -18,6 +18,7 @@ const AddressingTable& heads() {
 const MemoryTable& memories() {
   return select(v2::memory_table, v3::memory_table, v4::memory_table);
 }
+const ScanTable& scans() { return select(v2::scan_table, v3::scan_table, v4::scan_table); }
 
 }  // namespace
 
@@ -74,5 +75,17 @@ void write_backward(const WriteBackwardArgs<float>& args) { memories().write_bac
 void write_backward(const WriteBackwardArgs<double>& args) {
   memories().write_backward_double(args);
 }
+
+std::int64_t scan_scratch(const ScanShape& shape, std::int64_t threads, bool is_double) {
+  return (is_double ? scans().scratch_double : scans().scratch_float)(shape, threads);
+}
+std::int64_t scan_backward_scratch(const ScanShape& shape, std::int64_t threads, bool is_double) {
+  return (is_double ? scans().backward_scratch_double : scans().backward_scratch_float)(shape,
+                                                                                        threads);
+}
+void scan(const ScanArgs<float>& args) { scans().scan_float(args); }
+void scan(const ScanArgs<double>& args) { scans().scan_double(args); }
+void scan_backward(const ScanBackwardArgs<float>& args) { scans().scan_backward_float(args); }
+void scan_backward(const ScanBackwardArgs<double>& args) { scans().scan_backward_double(args); }
 
 }  // namespace polyad::ntm

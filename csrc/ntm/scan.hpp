@@ -25,6 +25,7 @@
 
 #include "ntm/addressing_math.hpp"
 #include "ntm/memory_math.hpp"
+#include "ntm/scratch.hpp"
 
 namespace polyad::ntm {
 
@@ -96,16 +97,9 @@ struct ScanRecord {
   T* weights;  // [B, T + 1, K, N]
   T* reads;    // [B, T + 1, R M]
   T* memory;   // [B, scan_checkpoints, M, Np] the memory before steps 0, stride, 2 stride ..,
-               // transposed, Np = scan_row_stride(N)
+               // transposed, Np = whole_lines(N)
   std::int64_t stride;  // steps between two checkpoints
 };
-
-// Rows of a checkpoint are padded to whole cache lines, at every level.
-template <class T>
-POLYAD_INLINE constexpr std::int64_t scan_row_stride(std::int64_t rows) {
-  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
-  return (rows + line - 1) / line * line;
-}
 
 POLYAD_INLINE constexpr std::int64_t scan_checkpoints(std::int64_t steps, std::int64_t stride) {
   return (steps + stride - 1) / stride;
@@ -115,7 +109,7 @@ POLYAD_INLINE constexpr std::int64_t scan_checkpoints(std::int64_t steps, std::i
 // many as keep their recomputed copies there.
 template <class T>
 POLYAD_INLINE constexpr std::int64_t scan_checkpoint_stride(const ScanShape& shape) {
-  const std::int64_t each = scan_row_stride<T>(shape.rows) * shape.width * std::int64_t{sizeof(T)};
+  const std::int64_t each = whole_lines<T>(shape.rows) * shape.width * std::int64_t{sizeof(T)};
   if (shape.batch * shape.steps * each <= (std::int64_t{1} << 19)) return 1;
   return 8;
 }
@@ -132,6 +126,7 @@ struct ScanArgs {
   std::int32_t* status;           // [B] 0, or 1 + the first step whose reads or controller are not finite
   ScanRecord<T> record;
   T* scratch;                     // [scan_scratch]
+  std::int64_t threads;           // as given to scan_scratch: how finely the batch is cut
 };
 
 template <class T>
@@ -147,11 +142,12 @@ struct ScanBackwardArgs {
   ScanState<T> grad_state;        // all given
   ScanParameters<T> grad_parameters;
   T* scratch;                     // [scan_backward_scratch]
+  std::int64_t threads;           // as given to scan_backward_scratch
 };
 
-// Elements of T; they depend on the number of threads, which results do not.
-std::int64_t scan_scratch(const ScanShape& shape, bool recorded, bool is_double);
-std::int64_t scan_backward_scratch(const ScanShape& shape, bool is_double);
+// Elements of T, for a given number of threads >= 1; results do not depend on it.
+std::int64_t scan_scratch(const ScanShape& shape, std::int64_t threads, bool is_double);
+std::int64_t scan_backward_scratch(const ScanShape& shape, std::int64_t threads, bool is_double);
 
 void scan(const ScanArgs<float>& args);
 void scan(const ScanArgs<double>& args);

@@ -3,6 +3,7 @@
 
 #include "ntm/addressing.hpp"
 #include "ntm/memory.hpp"
+#include "ntm/scan.hpp"
 
 namespace polyad::ntm {
 
@@ -40,20 +41,34 @@ struct MemoryTable {
   void (*write_backward_double)(const WriteBackwardArgs<double>&);
 };
 
+struct ScanTable {
+  std::int64_t (*scratch_float)(const ScanShape&, std::int64_t threads);
+  std::int64_t (*scratch_double)(const ScanShape&, std::int64_t threads);
+  std::int64_t (*backward_scratch_float)(const ScanShape&, std::int64_t threads);
+  std::int64_t (*backward_scratch_double)(const ScanShape&, std::int64_t threads);
+  void (*scan_float)(const ScanArgs<float>&);
+  void (*scan_double)(const ScanArgs<double>&);
+  void (*scan_backward_float)(const ScanBackwardArgs<float>&);
+  void (*scan_backward_double)(const ScanBackwardArgs<double>&);
+};
+
 namespace v2 {
 extern const AddressingTable addressing_table;
 extern const MemoryTable memory_table;
+extern const ScanTable scan_table;
 }  // namespace v2
 
 #ifdef POLYAD_X86_LEVELS
 namespace v3 {
 extern const AddressingTable addressing_table;
 extern const MemoryTable memory_table;
+extern const ScanTable scan_table;
 }  // namespace v3
 
 namespace v4 {
 extern const AddressingTable addressing_table;
 extern const MemoryTable memory_table;
+extern const ScanTable scan_table;
 }  // namespace v4
 #endif
 

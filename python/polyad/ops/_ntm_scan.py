@@ -1,0 +1,637 @@
+"""Whole sequences of a Neural Turing Machine in one call."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from polyad import _arrays as arrays
+from polyad import _backend
+from polyad._arrays import Array
+from polyad._register import Op
+
+FLOATS = ("float32", "float64")
+SIMILARITIES = ("root", "sum")
+HEAD_ACTIVATIONS = ("linear", "tanh")
+MOST_LAYERS = 8
+MOST_WRITE_HEADS = 16
+
+
+class NTMState(NamedTuple):
+    """What a Neural Turing Machine carries from one step to the next.
+
+    With B sequences, a memory of N rows of width M, R read and W write heads, and an LSTM of L
+    layers of H units; a feed-forward controller has L = 0 here.
+
+    Attributes:
+        memory: [B, N, M].
+        reads: [B, R, M], what the read heads found at the last step.
+        weights: [B, R + W, N], the weightings of the last step, read heads first.
+        h: [L, B, H], hidden states.
+        c: [L, B, H], cells.
+    """
+
+    memory: Array
+    reads: Array
+    weights: Array
+    h: Array
+    c: Array
+
+
+class NTMParameters(NamedTuple):
+    """The weights of controller, heads and output.
+
+    G is 4 H for an LSTM (gates i, f, g, o, as torch.nn.LSTM orders them) and H for a feed-forward
+    controller, P = (R + W)(M + 3 + S) + 2 W M. A row of head parameters holds, for every head, read
+    heads first: key [M], beta, gate, kernel [S], gamma, and for a write head also erase [M] and add
+    [M].
+
+    Attributes:
+        weight_ih: One a layer: [G, I + R M], whose columns are the input and then the reads; [G, H]
+            for further layers.
+        weight_hh: One a layer of an LSTM: [G, H]; none for a feed-forward controller.
+        bias_ih: One a layer: [G].
+        bias_hh: One a layer of an LSTM: [G]; none for a feed-forward controller.
+        head_weight: [P, H].
+        head_bias: [P].
+        output_weight: [O, H + R M].
+        output_bias: [O].
+    """
+
+    weight_ih: tuple[Array, ...]
+    weight_hh: tuple[Array, ...]
+    bias_ih: tuple[Array, ...]
+    bias_hh: tuple[Array, ...]
+    head_weight: Array
+    head_bias: Array
+    output_weight: Array
+    output_bias: Array
+
+
+class NTMTrace(NamedTuple):
+    """What the heads did at every step; zeros after a sequence's end, not differentiable.
+
+    Attributes:
+        weights: [B, T, R + W, N], weightings, read heads first.
+        reads: [B, T, R, M].
+        heads: [B, T, P], the parameters of the heads after their activations, ordered as
+            `NTMParameters` says.
+        status: int32 [B]: 0, or 1 + the first step whose controller or reads are not finite.
+    """
+
+    weights: Array
+    reads: Array
+    heads: Array
+    status: Array
+
+
+class _Sizes(NamedTuple):
+    """The sizes of a call, in the order in which the kernels take them, and what is kept."""
+
+    batch: int
+    steps: int
+    inputs: int
+    outputs: int
+    hidden: int
+    layers: int
+    rows: int
+    width: int
+    reads: int
+    writes: int
+    shifts: int
+    lstm: bool
+    read_first: bool
+    tanh_heads: bool
+    similarity: int
+
+    @property
+    def heads(self) -> int:
+        return self.reads + self.writes
+
+    @property
+    def head_outputs(self) -> int:
+        return self.heads * (self.width + 3 + self.shifts) + 2 * self.writes * self.width
+
+    @property
+    def gates(self) -> int:
+        return 4 * self.hidden if self.lstm else self.hidden
+
+    def state_shapes(self, batch: int) -> list[tuple[int, ...]]:
+        layers = self.layers if self.lstm else 0
+        return [
+            (batch, self.rows, self.width),
+            (batch, self.reads, self.width),
+            (batch, self.heads, self.rows),
+            (layers, batch, self.hidden),
+            (layers, batch, self.hidden),
+        ]
+
+    def parameter_shapes(self) -> list[tuple[int, ...]]:
+        G, H, L, read = self.gates, self.hidden, self.layers, self.reads * self.width
+        recurrent = L if self.lstm else 0
+        return [
+            (G, self.inputs + read),
+            *[(G, H)] * (L - 1),
+            *[(G, H)] * recurrent,
+            *[(G,)] * L,
+            *[(G,)] * recurrent,
+            (self.head_outputs, H),
+            (self.head_outputs,),
+            (self.outputs, H + read),
+            (self.outputs,),
+        ]
+
+    def tape(self, row_stride: int, checkpoints: int) -> list[tuple[int, ...]]:
+        """The shapes of what forward keeps, in the order in which the kernels take it."""
+        B, T, L, read = self.batch, self.steps, self.layers, self.reads * self.width
+        return [
+            (L, B, T, self.gates) if self.lstm else (0,),
+            (L, B, T + 1, self.hidden) if self.lstm else (0,),
+            (L, B, T + 1, self.hidden),
+            (B, T, self.head_outputs),
+            (B, T + 1, self.heads, self.rows),
+            (B, T + 1, read),
+            (B, checkpoints, self.width, row_stride),
+        ]
+
+
+def _sizes(
+    inputs: Any,
+    state: Any,
+    parameters: Any,
+    layers: int,
+    read_first: bool,
+    tanh_heads: bool,
+    similarity: int,
+) -> _Sizes:
+    memory, reads, weights = state[0], state[1], state[2]
+    head_weight, output_weight = parameters[-4], parameters[-2]
+    R, K, M = reads.shape[1], weights.shape[1], memory.shape[2]
+    return _Sizes(
+        inputs.shape[0],
+        inputs.shape[1],
+        inputs.shape[2],
+        output_weight.shape[0],
+        head_weight.shape[1],
+        layers,
+        memory.shape[1],
+        M,
+        R,
+        K - R,
+        (head_weight.shape[0] - 2 * (K - R) * M) // K - M - 3,
+        len(parameters) == 4 * layers + 4,
+        read_first,
+        tanh_heads,
+        similarity,
+    )
+
+
+class _Plan(NamedTuple):
+    """How much memory a call needs, as the kernels say."""
+
+    row_stride: int
+    stride: int  # steps between two checkpoints of the memory
+    checkpoints: int
+    scratch: int
+    backward_scratch: int
+    threads: int
+
+
+def _plan(sizes: _Sizes, template: Any) -> _Plan:
+    threads = _backend.cpu.get_num_threads()
+    module = _backend.cpu if arrays.on_cpu(template) else _backend.cuda()
+    is_double = arrays.dtype_name(template) == "float64"
+    return _Plan(*module.ntm_scan_sizes([int(n) for n in sizes], threads, is_double), threads)
+
+
+_LINE = 16
+"""Elements of a 64-byte cache line of float32: pieces of a tape begin at multiples of it."""
+
+
+def _pieces(shapes: list[tuple[int, ...]]) -> tuple[list[int], int]:
+    """Where arrays of these shapes begin in one buffer, and its length."""
+    starts, used = [], 0
+    for shape in shapes:
+        starts.append(used)
+        count = 1
+        for size in shape:
+            count *= size
+        used += (count + _LINE - 1) // _LINE * _LINE
+    return starts, used
+
+
+def _addresses(tape: Any, shapes: list[tuple[int, ...]]) -> list[int]:
+    starts, _ = _pieces(shapes)
+    base, size = arrays.address(tape), 8 if arrays.dtype_name(tape) == "float64" else 4
+    return [base + size * start if shape[0] else 0 for start, shape in zip(starts, shapes, strict=True)]
+
+
+def _scan(
+    inputs: Array,
+    state: list[Array],
+    parameters: list[Array],
+    lengths: Array | None,
+    layers: int,
+    read_first: bool,
+    tanh_heads: bool,
+    similarity: int,
+    epsilon: float,
+    keep: bool,
+) -> tuple[Array, ...]:
+    sizes = _sizes(inputs, state, parameters, layers, read_first, tanh_heads, similarity)
+    plan, dtype = _plan(sizes, inputs), arrays.dtype_name(inputs)
+    shapes = sizes.tape(plan.row_stride, plan.checkpoints)
+    outputs = arrays.empty(inputs, (sizes.batch, sizes.steps, sizes.outputs), dtype)
+    last = [arrays.empty(inputs, shape, dtype) for shape in sizes.state_shapes(sizes.batch)]
+    status = arrays.empty(inputs, (sizes.batch,), "int32")
+    tape = arrays.empty(inputs, (_pieces(shapes)[1] if keep else 0,), dtype)
+    if sizes.batch:
+        arrays.run(
+            f"ntm_scan_{dtype}",
+            inputs,
+            [int(n) for n in sizes],
+            epsilon,
+            arrays.contiguous(inputs),
+            lengths,
+            [arrays.contiguous(p) for p in parameters],
+            [arrays.contiguous(s) for s in state],
+            outputs,
+            last,
+            status,
+            _addresses(tape, shapes) if keep else [0] * len(shapes),
+            plan.stride,
+            arrays.empty(inputs, (plan.scratch,), dtype),
+            plan.threads,
+        )
+    return (outputs, *last, status, tape)
+
+
+def _scan_fake(
+    inputs: Any,
+    state: Any,
+    parameters: Any,
+    lengths: Any,
+    layers: int,
+    read_first: bool,
+    tanh_heads: bool,
+    similarity: int,
+    epsilon: float,
+    keep: bool,
+) -> Any:
+    import torch
+
+    sizes = _sizes(inputs, state, parameters, layers, read_first, tanh_heads, similarity)
+    kept = 0
+    if keep:
+        plan = _plan(sizes, inputs)
+        kept = _pieces(sizes.tape(plan.row_stride, plan.checkpoints))[1]
+    return (
+        inputs.new_empty((sizes.batch, sizes.steps, sizes.outputs)),
+        *(inputs.new_empty(shape) for shape in sizes.state_shapes(sizes.batch)),
+        inputs.new_empty((sizes.batch,), dtype=torch.int32),
+        inputs.new_empty((kept,)),
+    )
+
+
+def _scan_backward(
+    inputs: Array,
+    state: list[Array],
+    parameters: list[Array],
+    lengths: Array | None,
+    layers: int,
+    read_first: bool,
+    tanh_heads: bool,
+    similarity: int,
+    epsilon: float,
+    tape: Array,
+    grad_outputs: Array,
+    grad_last: list[Array | None],
+    want_inputs: bool,
+) -> tuple[Array, list[Array], list[Array]]:
+    sizes = _sizes(inputs, state, parameters, layers, read_first, tanh_heads, similarity)
+    plan, dtype = _plan(sizes, inputs), arrays.dtype_name(inputs)
+    shapes = sizes.tape(plan.row_stride, plan.checkpoints)
+    if tape.shape[0] != _pieces(shapes)[1]:
+        raise RuntimeError("polyad::ntm_scan_backward: expected a forward pass with keep")
+    grad_inputs = arrays.empty(inputs, inputs.shape if want_inputs else (0,), dtype)
+    grad_state = [arrays.empty(inputs, shape, dtype) for shape in sizes.state_shapes(sizes.batch)]
+    grad_parameters = [arrays.empty(inputs, shape, dtype) for shape in sizes.parameter_shapes()]
+    if sizes.batch == 0:
+        for grad in grad_parameters:
+            grad[:] = 0
+        return grad_inputs, grad_state, grad_parameters
+    arrays.run(
+        f"ntm_scan_backward_{dtype}",
+        inputs,
+        [int(n) for n in sizes],
+        epsilon,
+        arrays.contiguous(inputs),
+        lengths,
+        [arrays.contiguous(p) for p in parameters],
+        _addresses(tape, shapes),
+        plan.stride,
+        arrays.contiguous(grad_outputs),
+        [None if grad is None else arrays.contiguous(grad) for grad in grad_last],
+        grad_inputs if want_inputs else None,
+        grad_state,
+        grad_parameters,
+        arrays.empty(inputs, (plan.backward_scratch,), dtype),
+        plan.threads,
+    )
+    return grad_inputs, grad_state, grad_parameters
+
+
+def _scan_backward_fake(inputs: Any, state: Any, parameters: Any, *rest: Any) -> Any:
+    sizes = _sizes(inputs, state, parameters, *rest[1:5])
+    return (
+        inputs.new_empty(inputs.shape if rest[-1] else (0,)),
+        [inputs.new_empty(shape) for shape in sizes.state_shapes(sizes.batch)],
+        [inputs.new_empty(shape) for shape in sizes.parameter_shapes()],
+    )
+
+
+def _save_for_scan(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    x, state, parameters, lengths, *options = inputs
+    tape, status = output[7], output[6]
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(status, tape)
+    ctx.options, ctx.counts = options[:-1], (len(state), len(parameters))
+    ctx.save_for_backward(x, tape, lengths, *state, *parameters)
+
+
+def _scan_gradient(ctx: Any, grad_outputs: Any, *grad_rest: Any) -> Any:
+    x, tape, lengths, *rest = ctx.saved_tensors
+    state, parameters = rest[: ctx.counts[0]], rest[ctx.counts[0] :]
+    if grad_outputs is None:
+        grad_outputs = x.new_zeros((*x.shape[:2], parameters[-2].shape[0]))
+    grad_inputs, grad_state, grad_parameters = scan_backward_op(
+        x,
+        state,
+        parameters,
+        lengths,
+        *ctx.options,
+        tape,
+        grad_outputs,
+        list(grad_rest[:5]),
+        ctx.needs_input_grad[0],
+    )
+    return (
+        grad_inputs if ctx.needs_input_grad[0] else None,
+        grad_state,
+        grad_parameters,
+        *[None] * 7,
+    )
+
+
+_CALL = (
+    "Tensor inputs, Tensor[] state, Tensor[] parameters, Tensor? lengths, int layers, "
+    "bool read_first, bool tanh_heads, int similarity, float epsilon"
+)
+scan_op = Op(
+    f"ntm_scan({_CALL}, bool keep) -> "
+    "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    _scan,
+    _scan_fake,
+    setup_context=_save_for_scan,
+    backward=_scan_gradient,
+)
+scan_backward_op = Op(
+    f"ntm_scan_backward({_CALL}, Tensor tape, Tensor grad_outputs, Tensor?[] grad_last, "
+    "bool want_inputs) -> (Tensor, Tensor[], Tensor[])",
+    _scan_backward,
+    _scan_backward_fake,
+    no_gradient="scan has no second derivative here; detach the first",
+)
+
+
+def _check(
+    inputs: Any,
+    state: NTMState,
+    parameters: NTMParameters,
+    lengths: Any,
+    layers: int,
+    similarity: str,
+    head_activation: str,
+    epsilon: float,
+) -> None:
+    """Raise for the first argument that is not as `scan` says."""
+    arrays.require_array("inputs", inputs)
+    arrays.require_dtype("inputs", inputs, FLOATS)
+    arrays.require_shape("inputs", inputs, "B T I", (None, None, None))
+    if inputs.shape[1] < 1:
+        raise ValueError(f"inputs: expected at least one step, got [B, T, I] = {list(inputs.shape)}")
+    if similarity not in SIMILARITIES:
+        raise ValueError(f"similarity: expected {' or '.join(SIMILARITIES)}, got {similarity!r}")
+    if head_activation not in HEAD_ACTIVATIONS:
+        raise ValueError(
+            f"head_activation: expected {' or '.join(HEAD_ACTIVATIONS)}, got {head_activation!r}"
+        )
+    if not 0 < epsilon < float("inf"):
+        raise ValueError(f"epsilon: expected a positive number, got {epsilon}")
+    if not 1 <= layers <= MOST_LAYERS:
+        raise ValueError(f"weight_ih: expected 1 .. {MOST_LAYERS} layers, got {layers}")
+    lstm = len(parameters.weight_hh) > 0
+    for name, expected in (
+        ("weight_hh", layers if lstm else 0),
+        ("bias_ih", layers),
+        ("bias_hh", layers if lstm else 0),
+    ):
+        if len(getattr(parameters, name)) != expected:
+            raise ValueError(
+                f"{name}: expected {expected} tensors for {layers} layers, "
+                f"got {len(getattr(parameters, name))}"
+            )
+    named = [
+        *(("state." + name, getattr(state, name)) for name in NTMState._fields),
+        *_named_parameters(parameters),
+    ]
+    for name, x in named:
+        arrays.require_array(name, x)
+        arrays.require_dtype(name, x, (arrays.dtype_name(inputs),))
+        arrays.require_alike(name, x, "inputs", inputs)
+    B, I = inputs.shape[0], inputs.shape[2]
+    arrays.require_shape("state.memory", state.memory, "B N M", (B, None, None))
+    N, M = state.memory.shape[1:]
+    arrays.require_shape("state.reads", state.reads, "B R M", (B, None, M))
+    R = state.reads.shape[1]
+    arrays.require_shape("state.weights", state.weights, "B R+W N", (B, None, N))
+    K = state.weights.shape[1]
+    if N < 1 or M < 1:
+        raise ValueError(f"state.memory: expected at least one row and one column, got [N, M] = [{N}, {M}]")
+    if R < 1 or not 1 <= K - R <= MOST_WRITE_HEADS:
+        raise ValueError(
+            f"state.weights: expected at least one read head and 1 .. {MOST_WRITE_HEADS} write "
+            f"heads, got {R} and {K - R}"
+        )
+    arrays.require_shape("head_weight", parameters.head_weight, "P H", (None, None))
+    P, H = parameters.head_weight.shape
+    width, left = divmod(P - 2 * (K - R) * M, K)
+    S = width - M - 3
+    if left or S < 1 or S % 2 == 0:
+        raise ValueError(
+            f"head_weight: expected P = (R + W)(M + 3 + S) + 2 W M rows for R = {R}, W = {K - R}, "
+            f"M = {M} and an odd width S of shifts, got {P}"
+        )
+    if H < 1:
+        raise ValueError("head_weight: expected at least one hidden unit, got [P, H] = [P, 0]")
+    arrays.require_shape("output_weight", parameters.output_weight, "O H+RM", (None, H + R * M))
+    sizes = _Sizes(
+        B, inputs.shape[1], I, parameters.output_weight.shape[0], H, layers, N, M, R, K - R, S,
+        lstm, False, False, 0,
+    )  # fmt: skip
+    letters = {1: "G", 2: "G H", 3: "L B H"}
+    for (name, x), shape in zip(
+        named, [*sizes.state_shapes(B), *sizes.parameter_shapes()], strict=True
+    ):
+        arrays.require_shape(name, x, letters[len(shape)], shape)
+    if lengths is None:
+        return
+    arrays.require_array("lengths", lengths)
+    arrays.require_alike("lengths", lengths, "inputs", inputs)
+    arrays.require_dtype("lengths", lengths, ("int64",))
+    arrays.require_shape("lengths", lengths, "B", (B,))
+
+
+def _named_parameters(parameters: NTMParameters) -> list[tuple[str, Array]]:
+    named = []
+    for name, value in zip(NTMParameters._fields, parameters, strict=True):
+        if isinstance(value, tuple | list):
+            named += [(f"{name}[{layer}]", x) for layer, x in enumerate(value)]
+        else:
+            named.append((name, value))
+    return named
+
+
+def _check_lengths(lengths: Any, steps: int) -> None:
+    if not arrays.checks_values(lengths) or not len(lengths):
+        return
+    low, high = int(lengths.min()), int(lengths.max())
+    if low < 1 or high > steps:
+        bad = low if low < 1 else high
+        where = int((arrays.to_numpy(lengths) == bad).argmax())
+        raise ValueError(f"lengths: expected 1 .. T = {steps}, got {bad} for sequence {where}")
+
+
+class NotFiniteError(FloatingPointError):
+    """A sequence ran into infinity or NaN; the message names the quantity, sequence and step."""
+
+
+def _raise_not_finite(
+    status: Any, inputs: Any, state: NTMState, parameters: NTMParameters, lengths: Any
+) -> None:
+    each = arrays.to_numpy(status)
+    sequence = int(np.flatnonzero(each)[0])
+    step = int(each[sequence]) - 1
+    quantity = "the controller or the memory (they overflowed: weights or inputs are too large)"
+    named = [
+        (f"inputs[{sequence}, {step}]", inputs[sequence, step]),
+        *((f"state.{name}", x) for name, x in zip(NTMState._fields, state, strict=True)),
+        *_named_parameters(parameters),
+    ]
+    for name, x in named:
+        if not np.isfinite(arrays.to_numpy(x)).all():
+            quantity = name
+            break
+    raise NotFiniteError(f"scan: sequence {sequence}, step {step}: not finite: {quantity}")
+
+
+def scan(
+    inputs: Array,
+    state: NTMState,
+    parameters: NTMParameters,
+    *,
+    lengths: Array | None = None,
+    read_first: bool = False,
+    head_activation: str = "linear",
+    similarity: str = "root",
+    epsilon: float = 1e-6,
+    trace: bool = False,
+) -> Any:
+    """Run whole sequences through a Neural Turing Machine; differentiable.
+
+    a_t = controller(W_ih [x_t, r_(t-1)] + b_ih, state),  p_t = W_head h_t + b_head,
+    w_t = addressing(M_(t-1), w_(t-1), p_t),
+    M_t = M_(t-1) prod_h (1 - w_h e_h^T) + sum_h w_h a_h^T,  r_t = w_t M_t,
+    y_t = W_out [h_t, r_t] + b_out
+
+    The controller is an LSTM, or tanh layers where ``parameters.weight_hh`` is empty. Of the head
+    parameters p, beta = softplus, gate = sigmoid, kernel = softmax, gamma = 1 + softplus and erase =
+    sigmoid. All heads address the memory before the step. Gradients reach inputs, state and
+    parameters, also through the returned state.
+
+    Args:
+        inputs: float32 or float64 [B, T, I], T >= 1.
+        state: Where to begin.
+        parameters: The weights; sizes of heads and layers follow from their shapes.
+        lengths: int64 [B] in 1 .. T: steps of each sequence; None: T. Afterwards outputs are zero
+            and the state rests.
+        read_first: Read from M_(t-1), not from M_t.
+        head_activation: Of keys and adds: 'linear' or 'tanh'.
+        similarity: 'root' or 'sum', as for `content`.
+        epsilon: As for `content`; positive.
+        trace: Also return what the heads did.
+
+    Returns:
+        (outputs [B, T, O], state), and an `NTMTrace` if ``trace``.
+
+    Raises:
+        TypeError: A wrong kind or dtype.
+        ValueError: A wrong shape, device or value; a length below 1 or beyond T.
+        NotFiniteError: On the CPU, if a sequence runs into infinity or NaN; on CUDA ``status`` of
+            the trace says so.
+
+    Source: Graves, Wayne and Danihelka (2014), Neural Turing Machines, equations 1 to 9.
+    """
+    layers = len(parameters.weight_ih)
+    _check(inputs, state, parameters, lengths, layers, similarity, head_activation, epsilon)
+    if lengths is not None:
+        _check_lengths(lengths, inputs.shape[1])
+        lengths = arrays.contiguous(lengths)
+    flat = [x for _, x in _named_parameters(parameters)]
+    keep = trace or _wants_gradient(inputs, state, flat)
+    outputs, memory, reads, weights, h, c, status, tape = scan_op(
+        inputs,
+        list(state),
+        flat,
+        lengths,
+        layers,
+        read_first,
+        head_activation == "tanh",
+        SIMILARITIES.index(similarity),
+        float(epsilon),
+        keep,
+    )
+    if arrays.checks_values(status) and status.any():
+        _raise_not_finite(status, inputs, state, parameters, lengths)
+    after = NTMState(memory, reads, weights, h, c)
+    if not trace:
+        return outputs, after
+    return outputs, after, _trace(inputs, state, flat, layers, status, tape)
+
+
+def _wants_gradient(inputs: Any, state: NTMState, parameters: list[Any]) -> bool:
+    if arrays.is_numpy(inputs):
+        return False
+    import torch
+
+    return torch.is_grad_enabled() and any(x.requires_grad for x in (inputs, *state, *parameters))
+
+
+def _trace(
+    inputs: Any, state: NTMState, parameters: list[Any], layers: int, status: Any, tape: Any
+) -> NTMTrace:
+    sizes = _sizes(inputs, state, parameters, layers, False, False, 0)
+    plan = _plan(sizes, inputs)
+    shapes = sizes.tape(plan.row_stride, plan.checkpoints)
+    starts, _ = _pieces(shapes)
+
+    def piece(index: int) -> Any:
+        count = 1
+        for size in shapes[index]:
+            count *= size
+        return tape[starts[index] : starts[index] + count].reshape(shapes[index])
+
+    reads = piece(5)[:, 1:]
+    reads = reads.reshape(sizes.batch, sizes.steps, sizes.reads, sizes.width)
+    return NTMTrace(piece(4)[:, 1:], reads, piece(3), status)
