@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-FAMILIES = ("hypernet",)
+FAMILIES = ("hypernet", "ntm")
 
 
 def main(
@@ -17,6 +18,7 @@ def main(
     json_path: Path | None = None,
     plot_path: Path | None = None,
     op: str | None = None,
+    pytorch_ntm: Path | None = None,
 ) -> int:
     """Run the benchmark of a family: print its tables, write its rows and its figure.
 
@@ -27,6 +29,7 @@ def main(
         json_path: Where to write the rows; None for nowhere.
         plot_path: Where to draw cost against size, .png, .svg or .pdf (needs matplotlib).
         op: Only the cases of this op.
+        pytorch_ntm: A checkout of loudinthecloud/pytorch-ntm, a rival of the family ntm.
 
     Returns:
         0, or 1 if a rival's result disagreed with ours or a formulation failed.
@@ -48,6 +51,12 @@ def main(
             raise ValueError(f"{name}: there is no folder {path.absolute().parent}")
     if plot_path is not None:
         plot.require_format(plot_path)
+    if pytorch_ntm is not None:
+        if family != "ntm":
+            raise ValueError(f"pytorch_ntm: expected the family ntm, got {family}")
+        from polyad.bench.ntm_peers import import_public
+
+        import_public(pytorch_ntm)
     cases = importlib.import_module(f"polyad.bench.{family}")
     if op is not None and op not in cases.OPS:
         raise ValueError(f"op: expected one of {', '.join(cases.OPS)}, got {op!r}")
@@ -59,6 +68,8 @@ def main(
     for name, value in machine.items():
         console.print(f"{name:14} {value}", highlight=False)
     settings = cases.QUICK if quick else cases.FULL
+    if pytorch_ntm is not None:
+        settings = replace(settings, pytorch_ntm=pytorch_ntm)
     measured, remarks = cases.run(settings, threads, console, op)
     measured = rows.with_ratios(measured)
     claims = cases.claims(settings, measured)

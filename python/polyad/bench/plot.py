@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg", ".pdf")
 # one hue per library, so that lines which belong together look alike
-HUES = {"numpy": BLUE, "scipy": GREEN, "torch": "#8a4f9e", "reference": GREY}
+HUES = {"numpy": BLUE, "scipy": GREEN, "torch": "#8a4f9e", "reference": GREY, "pytorch-ntm": BLUE}
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,16 @@ class Panel:
         label: Name of the axis.
         size: The size of `Row.sizes` along the axis.
         rows: The rows to draw.
+        value: The field of `Row` to draw.
+        value_label: Its name; panels of one name share their axis.
     """
 
     title: str
     label: str
     size: str
     rows: Sequence[Row]
+    value: str = "median_s"
+    value_label: str = "median seconds of one call"
 
 
 def require_format(path: Path) -> None:
@@ -69,7 +73,7 @@ def save(figure: Figure, path: Path) -> None:
 
 @in_our_look
 def cost(title: str, panels: Sequence[Panel], machine: str) -> Figure:
-    """Draw median seconds against a size, each line named at its end; hollow points are scaled."""
+    """Draw values against a size, each line named at its end; hollow points are scaled."""
     figure = new_figure(5.6 * len(panels), 5.2)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     figure.supxlabel(
@@ -79,11 +83,12 @@ def cost(title: str, panels: Sequence[Panel], machine: str) -> Figure:
         fontsize=8,
         color=GREY,
     )
-    shared = None
+    shared: dict[str, Axes] = {}
     drawn = []
     for place, panel in enumerate(panels):
-        axes = figure.add_subplot(1, len(panels), place + 1, sharey=shared)
-        shared = shared or axes
+        same = shared.get(panel.value_label)
+        axes = figure.add_subplot(1, len(panels), place + 1, sharey=same)
+        shared.setdefault(panel.value_label, axes)
         drawn.append((axes, _draw(axes, panel)))
     for axes, ends in drawn:  # after every panel is drawn: they share their limits
         _name_ends(axes, ends)
@@ -102,16 +107,16 @@ def _draw(axes: Axes, panel: Panel) -> list[tuple[str, float, float]]:
     axes.set_axisbelow(True)
     axes.set_title(panel.title)
     axes.set_xlabel(panel.label)
-    axes.set_ylabel("median seconds of one call")
+    axes.set_ylabel(panel.value_label)
     ticks = sorted({row.sizes[panel.size] for row in panel.rows})
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     ends = []
     for peer in dict.fromkeys(row.peer for row in panel.rows):
         points = sorted(
-            (row.sizes[panel.size], row.median_s, row.status == SCALED)
+            (row.sizes[panel.size], getattr(row, panel.value), row.status == SCALED)
             for row in panel.rows
-            if row.peer == peer and row.median_s is not None
+            if row.peer == peer and getattr(row, panel.value) is not None
         )
         if not points:
             continue

@@ -14,6 +14,8 @@ from rich.table import Table
 from polyad._files import written_whole
 
 FORMAT_VERSION = 1
+# units of which there are so few in a call that the time of one is stated, too
+TIMED_UNITS = {"steps": "step"}
 
 MEASURED = "measured"
 SCALED = "scaled"
@@ -78,6 +80,13 @@ class Row:
         """What rows must share to be compared: op, sizes, threads, device."""
         return self.op, tuple(self.sizes.items()), self.threads, self.device
 
+    def us_per_unit(self) -> float | None:
+        """Microseconds per unit of work."""
+        return None if self.median_s is None else self.median_s / self.work * 1e6
+
+    def _timed_unit(self) -> list[str]:
+        return [TIMED_UNITS[self.unit]] if self.unit in TIMED_UNITS else []
+
     def flat(self) -> dict[str, Any]:
         """Return the row as one flat mapping with units in the names."""
         return {
@@ -96,6 +105,7 @@ class Row:
             "repetitions": self.repetitions,
             "prepare_s": self.prepare_s,
             f"{self.unit}_per_s": self.rate,
+            **{f"us_per_{one}": self.us_per_unit() for one in self._timed_unit()},
             "ratio_to_polyad": self.ratio_to_polyad,
             "measured_on": self.measured_on,
             "linearity": self.linearity,
@@ -203,6 +213,13 @@ def seconds(value: float | None) -> str:
     return f"{value / 1e-9:.3g} ns"
 
 
+def _rate(row: Row) -> str:
+    if row.unit in TIMED_UNITS:
+        each = row.us_per_unit()
+        return "-" if each is None else f"{each:,.0f}" if each >= 100 else f"{each:.3g}"
+    return "-" if row.rate is None else f"{row.rate:.2g}"
+
+
 def _status(row: Row) -> str:
     if row.status == SCALED:
         return f"scaled ({row.measured_on})"
@@ -214,17 +231,23 @@ def print_table(console: Console, title: str, rows: Sequence[Row]) -> None:
     if not rows:
         return
     memory = any(row.extra_bytes is not None for row in rows)
+    timed = TIMED_UNITS.get(rows[0].unit)
     devices = {row.device for row in rows}
     table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False)
     for name in rows[0].sizes:
         table.add_column(name, justify="right")
-    for name in ("batch", "threads"):
-        table.add_column(name, justify="right")
+    blocks = any(row.batch for row in rows)
+    packs = any(row.packing is not None for row in rows)
+    if blocks:
+        table.add_column("batch", justify="right")
+    table.add_column("threads", justify="right")
     if devices != {"cpu"}:
         table.add_column("device")
     table.add_column("formulation", no_wrap=True)
-    table.add_column("packing")
-    for name in ("prepare", "median", "min", f"{rows[0].unit}/s", "ratio"):
+    if packs:
+        table.add_column("packing")
+    rates = [f"µs/{timed}"] if timed else [f"{rows[0].unit}/s"]
+    for name in ("prepare", "median", "min", *rates, "ratio"):
         table.add_column(name, justify="right", no_wrap=True)
     if memory:
         table.add_column("extra memory", justify="right")
@@ -237,16 +260,16 @@ def print_table(console: Console, title: str, rows: Sequence[Row]) -> None:
         packing = "-" if row.packing is None else ("included" if row.packing else "before")
         ours = row.peer.startswith("polyad")
         cells = [f"{size:,}" for size in row.sizes.values()]
-        cells += [f"{row.batch:,}" if row.batch else "all", str(row.threads)]
+        cells += [f"{row.batch:,}" if row.batch else "all"] * blocks + [str(row.threads)]
         if devices != {"cpu"}:
             cells.append(row.device)
         cells += [
             f"{row.peer}{f' [{row.variant}]' if row.variant else ''}".replace("[", r"\["),
-            packing,
+            *[packing] * packs,
             seconds(row.prepare_s),
             seconds(row.median_s),
             seconds(row.min_s),
-            "-" if row.rate is None else f"{row.rate:.2g}",
+            _rate(row),
             "-" if row.ratio_to_polyad is None else f"{row.ratio_to_polyad:.3g}x",
         ]
         if memory:
