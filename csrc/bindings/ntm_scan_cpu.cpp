@@ -78,13 +78,11 @@ void register_ntm_scan(py::module_& m) {
       "ntm_scan_sizes",
       [](const Integers& shape, std::int64_t threads, bool is_double) {
         const ntm::ScanShape sizes = scan_shape(shape, 0.0);
-        const std::int64_t stride = is_double ? ntm::scan_checkpoint_stride<double>(sizes)
-                                              : ntm::scan_checkpoint_stride<float>(sizes);
+        constexpr std::int64_t stride = ntm::kCheckpointStride;
         return py::make_tuple(
             is_double ? ntm::whole_lines<double>(sizes.rows) : ntm::whole_lines<float>(sizes.rows),
-            stride, ntm::scan_checkpoints(sizes.steps, stride),
-            ntm::scan_scratch(sizes, threads, is_double),
-            ntm::scan_backward_scratch(sizes, threads, is_double));
+            stride, ntm::scan_scratch(sizes, threads, is_double),
+            ntm::scan_backward_scratch(sizes, stride, threads, is_double));
       },
       py::arg("shape"), py::arg("threads"), py::arg("is_double"));
 }

@@ -79,9 +79,10 @@ void write_backward(const WriteBackwardArgs<double>& args) {
 std::int64_t scan_scratch(const ScanShape& shape, std::int64_t threads, bool is_double) {
   return (is_double ? scans().scratch_double : scans().scratch_float)(shape, threads);
 }
-std::int64_t scan_backward_scratch(const ScanShape& shape, std::int64_t threads, bool is_double) {
-  return (is_double ? scans().backward_scratch_double : scans().backward_scratch_float)(shape,
-                                                                                        threads);
+std::int64_t scan_backward_scratch(const ScanShape& shape, std::int64_t stride,
+                                   std::int64_t threads, bool is_double) {
+  return (is_double ? scans().backward_scratch_double
+                    : scans().backward_scratch_float)(shape, stride, threads);
 }
 void scan(const ScanArgs<float>& args) { scans().scan_float(args); }
 void scan(const ScanArgs<double>& args) { scans().scan_double(args); }

@@ -98,21 +98,17 @@ struct ScanRecord {
   T* reads;    // [B, T + 1, R M]
   T* memory;   // [B, scan_checkpoints, M, Np] the memory before steps 0, stride, 2 stride ..,
                // transposed, Np = whole_lines(N)
-  std::int64_t stride;  // steps between two checkpoints
+  std::int64_t stride;  // steps between two checkpoints, >= 1; kCheckpointStride serves well
 };
 
 POLYAD_INLINE constexpr std::int64_t scan_checkpoints(std::int64_t steps, std::int64_t stride) {
   return (steps + stride - 1) / stride;
 }
 
-// Steps between two checkpoints: every step while all memories fit the second-level cache, else as
-// many as keep their recomputed copies there.
-template <class T>
-POLYAD_INLINE constexpr std::int64_t scan_checkpoint_stride(const ScanShape& shape) {
-  const std::int64_t each = whole_lines<T>(shape.rows) * shape.width * std::int64_t{sizeof(T)};
-  if (shape.batch * shape.steps * each <= (std::int64_t{1} << 19)) return 1;
-  return 8;
-}
+// Steps between two checkpoints: writing a step's memory again costs less than to keep it, from the
+// first step on (memory that is kept must be fetched from the system and misses the cache), and the
+// copies of one stretch still fit the second-level cache at the usual sizes.
+inline constexpr std::int64_t kCheckpointStride = 8;
 
 template <class T>
 struct ScanArgs {
@@ -147,7 +143,8 @@ struct ScanBackwardArgs {
 
 // Elements of T, for a given number of threads >= 1; results do not depend on it.
 std::int64_t scan_scratch(const ScanShape& shape, std::int64_t threads, bool is_double);
-std::int64_t scan_backward_scratch(const ScanShape& shape, std::int64_t threads, bool is_double);
+std::int64_t scan_backward_scratch(const ScanShape& shape, std::int64_t stride,
+                                   std::int64_t threads, bool is_double);
 
 void scan(const ScanArgs<float>& args);
 void scan(const ScanArgs<double>& args);

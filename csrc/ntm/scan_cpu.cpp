@@ -988,9 +988,9 @@ POLYAD_INLINE std::int64_t widest_input(const ScanShape& shape) {
 }
 
 template <class T>
-std::int64_t scan_backward_scratch(const ScanShape& shape, std::int64_t threads) {
+std::int64_t scan_backward_scratch(const ScanShape& shape, std::int64_t stride,
+                                   std::int64_t threads) {
   const Cut by = cut(shape.batch, threads);
-  const std::int64_t stride = scan_checkpoint_stride<T>(shape);
   Carver<T> carver{nullptr};
   take_order(carver, shape, nullptr);
   BackwardWeights<T>{carver, shape};

@@ -44,8 +44,10 @@ struct MemoryTable {
 struct ScanTable {
   std::int64_t (*scratch_float)(const ScanShape&, std::int64_t threads);
   std::int64_t (*scratch_double)(const ScanShape&, std::int64_t threads);
-  std::int64_t (*backward_scratch_float)(const ScanShape&, std::int64_t threads);
-  std::int64_t (*backward_scratch_double)(const ScanShape&, std::int64_t threads);
+  std::int64_t (*backward_scratch_float)(const ScanShape&, std::int64_t stride,
+                                         std::int64_t threads);
+  std::int64_t (*backward_scratch_double)(const ScanShape&, std::int64_t stride,
+                                          std::int64_t threads);
   void (*scan_float)(const ScanArgs<float>&);
   void (*scan_double)(const ScanArgs<double>&);
   void (*scan_backward_float)(const ScanBackwardArgs<float>&);

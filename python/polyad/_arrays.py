@@ -171,7 +171,7 @@ def empty(template: Any, shape: Sequence[int], dtype: str) -> Array:
     if not is_numpy(template):
         import torch
 
-        return torch.empty(tuple(shape), dtype=getattr(torch, dtype), device=template.device)
+        return template.new_empty(tuple(shape), dtype=getattr(torch, dtype))
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     memory = np.empty(size + 64, np.uint8)
     start = -_backend.cpu.address(memory) % 64

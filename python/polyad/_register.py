@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from polyad._autograd import register_autograd
+
 _registry: list[Op] = []
 _library: Any = None  # keeps the registrations alive
 
@@ -73,10 +75,8 @@ class Op:
             def backward(ctx: Any, *grads: Any) -> Any:
                 raise NotImplementedError(message)
 
-        torch.library.register_autograd(
-            qualified, backward, setup_context=setup_context, lib=_library
-        )
         self.overload = getattr(torch.ops.polyad, self.name).default
+        register_autograd(_library, self.overload, backward, setup_context)
 
 
 def register_ops() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -132,20 +132,18 @@ class NTM(nn.Module):
 
     def native_parameters(self) -> NTMParameters:
         """Return the weights as `polyad.ops.ntm.scan` takes them."""
+        own = self._parameters  # attributes of a module take ten times as long to look up
 
         def layers(name: str) -> tuple[Tensor, ...]:
-            return tuple(getattr(self, f"{name}_l{k}") for k in range(self.num_layers))
+            names = (f"{name}_l{layer}" for layer in range(self.num_layers))
+            return tuple(cast(Tensor, own[name]) for name in names if name in own)
 
-        lstm = self.controller == "lstm"
         return NTMParameters(
             layers("weight_ih"),
-            layers("weight_hh") if lstm else (),
+            layers("weight_hh"),
             layers("bias_ih"),
-            layers("bias_hh") if lstm else (),
-            self.head_weight,
-            self.head_bias,
-            self.output_weight,
-            self.output_bias,
+            layers("bias_hh"),
+            *(cast(Tensor, own[name]) for name in NTMParameters._fields[4:]),
         )
 
     def init_state(self, batch_size: int) -> NTMState:

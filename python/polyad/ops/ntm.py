@@ -9,15 +9,7 @@ from __future__ import annotations
 
 from polyad.ops._ntm_addressing import addressing, content, interpolate, sharpen, shift
 from polyad.ops._ntm_memory import read, write
-from polyad.ops._ntm_addressing import addressing, content, interpolate, sharpen, shift
-from polyad.ops._ntm_memory import read, write
-from polyad.ops._ntm_scan import (
-    NotFiniteError,
-    NTMParameters,
-    NTMState,
-    NTMTrace,
-    scan,
-)
+from polyad.ops._ntm_scan import NotFiniteError, NTMParameters, NTMState, NTMTrace, scan
 
 __all__ = [
     "NTMParameters",
