@@ -1,8 +1,5 @@
-// What the benchmarks share: the tables of a level, random batches and random edges in kernel
-// order.
+// What the benchmarks of hypernet share: random batches and random edges in kernel order.
 #pragma once
-
-#include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -11,40 +8,15 @@
 #include <tuple>
 #include <vector>
 
-#include "common/isa.hpp"
 #include "hypernet/tables.hpp"
+#include "levels.hpp"
 
 namespace polyad::bench {
 
 inline constexpr std::int64_t kVariables = 784;  // I, the pixels of an MNIST digit
 inline constexpr std::int64_t kClasses = 10;
 
-// The table of `level` out of the three.
-template <class Table>
-const Table& at_level(Isa level, const Table& v2, const Table& v3, const Table& v4) {
-  return level == Isa::v4 ? v4 : level == Isa::v3 ? v3 : v2;
-}
-#ifdef POLYAD_X86_LEVELS
-#define POLYAD_TABLE(level, table) \
-  ::polyad::bench::at_level(level, hypernet::v2::table, hypernet::v3::table, hypernet::v4::table)
-#else
-#define POLYAD_TABLE(level, table) hypernet::v2::table
-#endif
-
-// A vector that starts at a cache line, as the arrays of numpy and torch do.
-template <class T>
-class Aligned {
- public:
-  explicit Aligned(std::int64_t n, T value = T{})
-      : storage_(static_cast<std::size_t>(n) + 64 / sizeof(T), value) {}
-  T* data() {
-    const auto at = reinterpret_cast<std::uintptr_t>(storage_.data());
-    return storage_.data() + (64 - at % 64) % 64 / sizeof(T);
-  }
-
- private:
-  std::vector<T> storage_;
-};
+#define POLYAD_TABLE(level, table) POLYAD_TABLE_OF(hypernet, level, table)
 
 // `count` edges of `order` random literals, in random classes, in the order of a plan: by class, by
 // positive literals, then by variables.
@@ -107,9 +79,5 @@ struct RandomPlanes {
   }
   hypernet::Planes view() { return {words.data(), samples, kVariables, width}; }
 };
-
-inline benchmark::Counter rate(double per_iteration) {
-  return {per_iteration, benchmark::Counter::kIsIterationInvariantRate};
-}
 
 }  // namespace polyad::bench

@@ -21,6 +21,9 @@ int main(int argc, char** argv) {
     bench::register_match(level);
     bench::register_energy(level);
     bench::register_gibbs(level);
+    bench::register_addressing(level);
+    bench::register_memory(level);
+    bench::register_scan(level);
   }
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();

@@ -9,5 +9,8 @@ void register_planes(Isa level);
 void register_match(Isa level);
 void register_energy(Isa level);
 void register_gibbs(Isa level);
+void register_addressing(Isa level);
+void register_memory(Isa level);
+void register_scan(Isa level);
 
 }  // namespace polyad::bench
