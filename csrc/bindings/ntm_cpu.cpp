@@ -271,9 +271,9 @@ void register_ntm(py::module_& m) {
       "ntm_addressing_scratch",
       [](Size items, Size rows, Size width, Size heads, Size shifts, bool is_double) {
         const ntm::HeadsShape shape{items, rows, width, heads, shifts};
-        return py::make_tuple(ntm::parts_of(items), is_double
-                                                        ? ntm::addressing_scratch<double>(shape)
-                                                        : ntm::addressing_scratch<float>(shape));
+        const Size elements = is_double ? ntm::addressing_scratch<double>(shape)
+                                        : ntm::addressing_scratch<float>(shape);
+        return py::make_tuple(ntm::parts_of(items, elements), elements);
       },
       py::arg("items"), py::arg("rows"), py::arg("width"), py::arg("heads"), py::arg("shifts"),
       py::arg("is_double"));
@@ -281,8 +281,9 @@ void register_ntm(py::module_& m) {
       "ntm_memory_scratch",
       [](Size items, Size rows, Size width, Size heads, bool is_double) {
         const ntm::HeadsShape shape{items, rows, width, heads, 1};
-        return py::make_tuple(ntm::parts_of(items), is_double ? ntm::memory_scratch<double>(shape)
-                                                              : ntm::memory_scratch<float>(shape));
+        const Size elements =
+            is_double ? ntm::memory_scratch<double>(shape) : ntm::memory_scratch<float>(shape);
+        return py::make_tuple(ntm::parts_of(items, elements), elements);
       },
       py::arg("items"), py::arg("rows"), py::arg("width"), py::arg("heads"), py::arg("is_double"));
 

@@ -1,4 +1,6 @@
 // The ntm kernels at the ISA level in use.
+#include <algorithm>
+
 #include "common/isa.hpp"
 #include "common/parallel.hpp"
 #include "ntm/tables.hpp"
@@ -22,10 +24,12 @@ const ScanTable& scans() { return select(v2::scan_table, v3::scan_table, v4::sca
 
 }  // namespace
 
-std::int64_t parts_of(std::int64_t items) {
+std::int64_t parts_of(std::int64_t items, std::int64_t elements) {
+  constexpr std::int64_t kLeast = 1 << 14;  // elements of a part: a few microseconds
   const std::int64_t threads = get_num_threads();
   const std::int64_t most = threads > 1 ? 4 * threads : 1;
-  return items < most ? items : most;
+  const std::int64_t worth = std::max<std::int64_t>(1, items * elements / kLeast);
+  return std::min({items, most, worth});
 }
 
 void content(const ContentArgs<float>& args) { heads().content_float(args); }
@@ -81,8 +85,8 @@ std::int64_t scan_scratch(const ScanShape& shape, std::int64_t threads, bool is_
 }
 std::int64_t scan_backward_scratch(const ScanShape& shape, std::int64_t stride,
                                    std::int64_t threads, bool is_double) {
-  return (is_double ? scans().backward_scratch_double
-                    : scans().backward_scratch_float)(shape, stride, threads);
+  return (is_double ? scans().backward_scratch_double : scans().backward_scratch_float)(
+      shape, stride, threads);
 }
 void scan(const ScanArgs<float>& args) { scans().scan_float(args); }
 void scan(const ScanArgs<double>& args) { scans().scan_double(args); }

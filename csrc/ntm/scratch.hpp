@@ -14,8 +14,9 @@ POLYAD_INLINE constexpr std::int64_t whole_lines(std::int64_t n) {
   return (n + line - 1) / line * line;
 }
 
-// Parts that `items` equal pieces of work are split into: one for one thread, so that its scratch
-// stays in the cache, else a few for each thread, so that a slow one does not hold up the rest.
-std::int64_t parts_of(std::int64_t items);
+// Parts that `items` pieces of work are split into, each with `elements` of scratch, which tell how
+// much work it is: one for one thread, so that its scratch stays in the cache; else a few for each
+// thread, so that a slow one does not hold up the rest; none too small to be worth a thread.
+std::int64_t parts_of(std::int64_t items, std::int64_t elements);
 
 }  // namespace polyad::ntm
