@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import polyad
 from polyad.ops import ntm as ops
 from polyad.reference import ntm as reference
 
@@ -19,6 +20,16 @@ INPUTS = {
     "write": ("memory", "weights", "erase", "add"),
 }
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
+
+
+@pytest.fixture
+def one_thread():
+    """Tiny arrays: threads only wait for each other. What threads do has a test of its own."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    polyad.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def put(array, kind):

@@ -18,6 +18,7 @@ from ntm_cases import (
     leaves,
     native,
     native_options,
+    one_thread,  # noqa: F401
     options,
     put,
     random_grad,
@@ -29,12 +30,8 @@ import polyad
 from polyad.ops import ntm as ops
 from polyad.reference import ntm as reference
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 OPS = ["content", "interpolate", "shift", "sharpen", "addressing"]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    polyad.set_num_threads(1)  # what threads do has a test of its own
 
 
 @pytest.mark.parametrize("kind", KINDS)

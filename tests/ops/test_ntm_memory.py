@@ -13,6 +13,7 @@ from ntm_cases import (
     get,
     leaves,
     native,
+    one_thread,  # noqa: F401
     put,
     random_grad,
     wanted,
@@ -22,12 +23,8 @@ from ntm_cases import (
 import polyad
 from polyad.ops import ntm as ops
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 OPS = ["read", "write"]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    polyad.set_num_threads(1)  # what threads do has a test of its own
 
 
 @pytest.mark.parametrize("kind", KINDS)
