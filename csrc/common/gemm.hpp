@@ -50,18 +50,19 @@ void pack(const T* b, std::int64_t K, std::int64_t N, std::int64_t row, T* packe
 // packed <- B [K, N] with B[k, n] at b[n * column + k]: a weight [N, K] as x W^T needs it.
 template <class T>
 void pack_transposed(const T* b, std::int64_t K, std::int64_t N, std::int64_t column, T* packed) {
-  constexpr std::int64_t kBlock = 16;  // rows of the panel written together stay in the cache
-  for (std::int64_t n = 0; n < N; n += kPanel<T>) {
-    const std::int64_t count = N - n < kPanel<T> ? N - n : kPanel<T>;
-    for (std::int64_t first = 0; first < K; first += kBlock) {
-      const std::int64_t end = first + kBlock < K ? first + kBlock : K;
-      for (std::int64_t j = 0; j < kPanel<T>; ++j) {
-        for (std::int64_t k = first; k < end; ++k) {
-          packed[k * kPanel<T> + j] = j < count ? b[(n + j) * column + k] : T{0};
+  constexpr int L = kLanes<T>;
+  for (std::int64_t n = 0; n < N; n += kPanel<T>, packed += K * kPanel<T>) {
+    for (std::int64_t k = 0; k < K; k += L) {
+      for (std::int64_t j = 0; j < kPanel<T>; j += L) {
+        Vector<T> block[L];
+        for (int i = 0; i < L; ++i) {
+          const std::int64_t row = n + j + i;
+          block[i] = row < N ? load_up_to(b + row * column + k, K - k) : Vector<T>{};
         }
+        transpose<1, T>(block);
+        for (int i = 0; i < L && k + i < K; ++i) store(packed + (k + i) * kPanel<T> + j, block[i]);
       }
     }
-    packed += K * kPanel<T>;
   }
 }
 
@@ -73,47 +74,35 @@ struct Rows {
   std::int64_t column = 1;
 };
 
-template <class T>
-POLYAD_INLINE void store_first(T* p, const Vector<T>& v, std::int64_t count) {
-  if (count >= kLanes<T>) return store(p, v);
-  if (count > 0) std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(T));
-}
-
-template <class T>
-POLYAD_INLINE Vector<T> load_up_to(const T* p, std::int64_t count) {
-  if (count >= kLanes<T>) return load(p);
-  return load_first(p, static_cast<int>(count > 0 ? count : 0));
-}
-
-// R rows of C and P panels, of which `columns` columns exist.
-template <int R, int P, class T>
+// R rows of C and V registers of each, of which `columns` numbers exist; the first panel is full if
+// the registers go on into a second one.
+template <int R, int V, class T>
 POLYAD_INLINE void gemm_tile(const Rows<T>& a, std::int64_t K, const T* packed,
                              std::int64_t columns, T* c, std::int64_t c_row) {
-  constexpr int V = kPanelVectors, L = kLanes<T>;
-  Vector<T> sum[R][P * V];
+  constexpr int L = kLanes<T>;
+  const bool whole = columns >= V * L;
+  Vector<T> sum[R][V];
   for (int i = 0; i < R; ++i) {
-    for (int v = 0; v < P * V; ++v) {
-      sum[i][v] = columns >= P * kPanel<T> ? load(c + i * c_row + v * L)
-                                           : load_up_to(c + i * c_row + v * L, columns - v * L);
+    for (int v = 0; v < V; ++v) {
+      const T* from = c + i * c_row + v * L;
+      sum[i][v] = whole ? load(from) : load_up_to(from, columns - v * L);
     }
   }
   for (std::int64_t k = 0; k < K; ++k) {
-    Vector<T> b[P * V];
-    for (int p = 0; p < P; ++p) {
-      for (int v = 0; v < V; ++v) b[p * V + v] = load(packed + (p * K + k) * kPanel<T> + v * L);
+    Vector<T> b[V];
+    for (int v = 0; v < V; ++v) {
+      constexpr int of_panel = kPanelVectors;
+      b[v] = load(packed + (v / of_panel * K + k) * kPanel<T> + v % of_panel * L);
     }
     for (int i = 0; i < R; ++i) {
       const Vector<T> x = splat(a.data[i * a.row + k * a.column]);
-      for (int v = 0; v < P * V; ++v) sum[i][v] += x * b[v];
+      for (int v = 0; v < V; ++v) sum[i][v] += x * b[v];
     }
   }
   for (int i = 0; i < R; ++i) {
-    for (int v = 0; v < P * V; ++v) {
-      if (columns >= P * kPanel<T>) {
-        store(c + i * c_row + v * L, sum[i][v]);
-      } else {
-        store_first(c + i * c_row + v * L, sum[i][v], columns - v * L);
-      }
+    for (int v = 0; v < V; ++v) {
+      T* to = c + i * c_row + v * L;
+      whole ? store(to, sum[i][v]) : store_first(to, sum[i][v], columns - v * L);
     }
   }
 }
@@ -121,13 +110,23 @@ POLYAD_INLINE void gemm_tile(const Rows<T>& a, std::int64_t K, const T* packed,
 template <int R, class T>
 void gemm_rows(const Rows<T>& a, std::int64_t K, const T* packed, std::int64_t N, T* c,
                std::int64_t c_row) {
-  // One row alone would wait for its few sums: it takes two panels at a time.
-  constexpr int P = R == 1 && kMostRows > 2 ? 2 : 1;
+  constexpr int V = kPanelVectors, L = kLanes<T>;
   std::int64_t n = 0;
-  for (; P > 1 && N - n > kPanel<T>; n += P * kPanel<T>) {
-    gemm_tile<R, P>(a, K, packed + n * K, N - n, c + n, c_row);
+  if constexpr (R == 1 && kMostRows > 2) {  // one row alone would wait for its few sums
+    for (; N - n >= 2 * kPanel<T>; n += 2 * kPanel<T>) {
+      gemm_tile<R, 2 * V>(a, K, packed + n * K, N - n, c + n, c_row);
+    }
   }
-  for (; n < N; n += kPanel<T>) gemm_tile<R, 1>(a, K, packed + n * K, N - n, c + n, c_row);
+  for (; N - n >= kPanel<T>; n += kPanel<T>) {
+    gemm_tile<R, V>(a, K, packed + n * K, N - n, c + n, c_row);
+  }
+  switch ((N - n + L - 1) / L) {
+    case 4: return gemm_tile<R, 4>(a, K, packed + n * K, N - n, c + n, c_row);
+    case 3: return gemm_tile<R, 3>(a, K, packed + n * K, N - n, c + n, c_row);
+    case 2: return gemm_tile<R, 2>(a, K, packed + n * K, N - n, c + n, c_row);
+    case 1: return gemm_tile<R, 1>(a, K, packed + n * K, N - n, c + n, c_row);
+    default: return;
+  }
 }
 
 // C [M, N] += A [M, K] B [K, N] with B packed and C[i, j] at c[i * c_row + j].

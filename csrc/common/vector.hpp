@@ -35,17 +35,25 @@ POLYAD_INLINE Vector<T> load(const T* p) {
   return v;
 }
 
-// The first `count` of the lanes, 0 <= count <= kLanes; zeros in the others.
 template <class T>
-POLYAD_INLINE Vector<T> load_first(const T* p, int count) {
+POLYAD_INLINE void store(T* p, const Vector<T>& v) {
+  std::memcpy(p, &v, sizeof(v));
+}
+
+// The first `count` numbers, or as many as there are lanes; zeros in the other lanes. No number past
+// the first `count` is touched; count may be negative.
+template <class T>
+POLYAD_INLINE Vector<T> load_up_to(const T* p, std::int64_t count) {
+  if (count >= kLanes<T>) return load(p);
   Vector<T> v = {};
-  std::memcpy(&v, p, static_cast<std::size_t>(count) * sizeof(T));
+  if (count > 0) std::memcpy(&v, p, static_cast<std::size_t>(count) * sizeof(T));
   return v;
 }
 
 template <class T>
-POLYAD_INLINE void store(T* p, const Vector<T>& v) {
-  std::memcpy(p, &v, sizeof(v));
+POLYAD_INLINE void store_first(T* p, const Vector<T>& v, std::int64_t count) {
+  if (count >= kLanes<T>) return store(p, v);
+  if (count > 0) std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(T));
 }
 
 template <class T>
@@ -79,6 +87,24 @@ POLYAD_INLINE T max_of_lanes(const Vector<T>& v) {
   const Vector<T> half = v < other ? other : v;
   if constexpr (n > 1) return max_of_lanes<T, n / 2>(half);
   return half[0];
+}
+
+// Swaps rows and columns of kLanes registers: blocks of 1, 2, 4 .. lanes change places.
+template <int n = 1, class T>
+POLYAD_INLINE void transpose(Vector<T> (&v)[kLanes<T>]) {
+  constexpr int L = kLanes<T>;
+  Index<T> low, high;  // lanes of the first of two registers, then of the second
+  for (int j = 0; j < L; ++j) {
+    low[j] = (j & n) != 0 ? L + j - n : j;
+    high[j] = (j & n) != 0 ? L + j : j + n;
+  }
+  for (int i = 0; i < L; ++i) {
+    if ((i & n) != 0) continue;
+    const Vector<T> a = v[i], b = v[i + n];
+    v[i] = __builtin_shuffle(a, b, low);
+    v[i + n] = __builtin_shuffle(a, b, high);
+  }
+  if constexpr (2 * n < L) transpose<2 * n, T>(v);
 }
 
 // The least multiple of the lanes that is not below n: the length of a padded row.

@@ -303,31 +303,49 @@ T content_backward_of(const AddressingShape<T>& shape, T beta, const T* squares,
   return sum_of_lanes<T>(to_beta);
 }
 
-// From the dot products' gradients: grad_memory += sum_k to_dots_k key_k - pull M, and grad_key_k.
-// to_dots [K][Np], pull [Np], key_pull_sums [K].
-template <class T>
-void dots_backward(const T* memory, const AddressingShape<T>& shape, const Head<T>* heads,
-                   const Head<T>* grads, std::int64_t count, const T* to_dots, const T* pull,
-                   const T* key_pull_sums, T* grad_memory) {
-  constexpr int L = kLanes<T>;
+// From the dot products' gradients of `Heads` heads: grad_memory += sum_k to_dots_k key_k - pull M
+// (pull may be null: zero), and grad_key_k. to_dots [K][Np], pull [Np], key_pull_sums [K].
+template <int Heads, class T>
+void dots_backward_of(const T* memory, const AddressingShape<T>& shape, const Head<T>* heads,
+                      const Head<T>* grads, const T* to_dots, const T* pull,
+                      const T* key_pull_sums, T* grad_memory) {
   const std::int64_t n = shape.stride;
   for (std::int64_t m = 0; m < shape.width; ++m) {
     const T* row = memory + m * n;
     T* grad_row = grad_memory + m * n;
-    for (std::int64_t i = 0; i < n; i += L) {
-      store(grad_row + i, load(grad_row + i) - load(pull + i) * load(row + i));
-    }
-    for (std::int64_t k = 0; k < count; ++k) {
-      const T* to_dot = to_dots + k * n;
-      const Vector<T> key = splat(heads[k].key[m]);
-      Vector<T> sum = {};
-      for (std::int64_t i = 0; i < n; i += L) {
-        const Vector<T> grad = load(to_dot + i);
-        sum += grad * load(row + i);
-        store(grad_row + i, load(grad_row + i) + grad * key);
+    Vector<T> sum[Heads] = {};
+    for (std::int64_t i = 0; i < n; i += kLanes<T>) {
+      const Vector<T> element = load(row + i);
+      Vector<T> grad = load(grad_row + i);
+      if (pull != nullptr) grad -= load(pull + i) * element;
+      for (int k = 0; k < Heads; ++k) {
+        const Vector<T> to_dot = load(to_dots + k * n + i);
+        sum[k] += to_dot * element;
+        grad += to_dot * heads[k].key[m];
       }
-      grads[k].key[m] = sum_of_lanes<T>(sum) - key_pull_sums[k] * heads[k].key[m];
+      store(grad_row + i, grad);
     }
+    for (int k = 0; k < Heads; ++k) {
+      grads[k].key[m] = sum_of_lanes<T>(sum[k]) - key_pull_sums[k] * heads[k].key[m];
+    }
+  }
+}
+
+template <class T>
+void dots_backward(const T* memory, const AddressingShape<T>& shape, const Head<T>* heads,
+                   const Head<T>* grads, std::int64_t count, const T* to_dots, const T* pull,
+                   const T* key_pull_sums, T* grad_memory) {
+  const auto some = [&]<int Heads>(std::int64_t k) {
+    dots_backward_of<Heads>(memory, shape, heads + k, grads + k, to_dots + k * shape.stride,
+                            k == 0 ? pull : nullptr, key_pull_sums + k, grad_memory);
+  };
+  std::int64_t k = 0;
+  for (; k + 3 < count; k += 4) some.template operator()<4>(k);
+  switch (count - k) {
+    case 3: return some.template operator()<3>(k);
+    case 2: return some.template operator()<2>(k);
+    case 1: return some.template operator()<1>(k);
+    default: return;
   }
 }
 

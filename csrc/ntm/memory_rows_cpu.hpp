@@ -53,17 +53,30 @@ struct WriteHeads {
   T* add;               // [M]
 };
 
+// Calls body.operator()<Heads>() with the number of heads, or -1 if there are many.
+template <class Body>
+POLYAD_INLINE void for_heads(std::int64_t heads, const Body& body) {
+  switch (heads) {
+    case 1: return body.template operator()<1>();
+    case 2: return body.template operator()<2>();
+    default: return body.template operator()<-1>();
+  }
+}
+
 // after [M][Np] from before [M][Np] (may be the same) and weights [W][Np]
 template <class T>
 void write_of(const T* before, std::int64_t stride, std::int64_t width, const T* weights,
               const WriteHeads<T>& heads, T* after) {
-  for (std::int64_t m = 0; m < width; ++m) {
-    for (std::int64_t i = 0; i < stride; i += kLanes<T>) {
-      const auto weight = [&](std::int64_t h) { return load(weights + h * stride + i); };
-      store(after + m * stride + i, written(load(before + m * stride + i), heads.count, weight,
-                                            heads.erase + m, heads.add + m, heads.stride));
+  for_heads(heads.count, [&]<int Heads>() {
+    for (std::int64_t m = 0; m < width; ++m) {
+      for (std::int64_t i = 0; i < stride; i += kLanes<T>) {
+        const auto weight = [&](std::int64_t h) { return load(weights + h * stride + i); };
+        store(after + m * stride + i,
+              written<Heads>(load(before + m * stride + i), heads.count, weight, heads.erase + m,
+                             heads.add + m, heads.stride));
+      }
     }
-  }
+  });
 }
 
 // grad_memory [M][Np]: dL/d(after) is replaced by dL/d(before); grad_weights [W][Np] +=; grads get
@@ -72,27 +85,31 @@ template <class T>
 void write_backward_of(const T* before, std::int64_t stride, std::int64_t width, const T* weights,
                        const WriteHeads<T>& heads, T* grad_memory, T* grad_weights,
                        const WriteHeads<T>& grads) {
-  for (std::int64_t m = 0; m < width; ++m) {
-    Vector<T> to_erase[kMaxWriteHeads] = {}, to_add[kMaxWriteHeads] = {};
-    for (std::int64_t i = 0; i < stride; i += kLanes<T>) {
-      const std::int64_t at = m * stride + i;
-      const auto weight = [&](std::int64_t h) { return load(weights + h * stride + i); };
-      store(grad_memory + at,
-            written_backward(load(before + at), load(grad_memory + at), heads.count, weight,
-                             heads.erase + m, heads.add + m, heads.stride,
-                             [&](std::int64_t h, const Vector<T>& to_weight,
-                                 const Vector<T>& erase, const Vector<T>& add) {
-                               T* grad = grad_weights + h * stride + i;
-                               store(grad, load(grad) + to_weight);
-                               to_erase[h] += erase;
-                               to_add[h] += add;
-                             }));
+  for_heads(heads.count, [&]<int Heads>() {
+    for (std::int64_t m = 0; m < width; ++m) {
+      constexpr int kHeads = Heads >= 0 ? Heads : kMaxWriteHeads;
+      Vector<T> to_erase[kHeads] = {}, to_add[kHeads] = {};
+      for (std::int64_t i = 0; i < stride; i += kLanes<T>) {
+        const std::int64_t at = m * stride + i;
+        const auto weight = [&](std::int64_t h) { return load(weights + h * stride + i); };
+        store(grad_memory + at,
+              written_backward<Heads>(
+                  load(before + at), load(grad_memory + at), heads.count, weight, heads.erase + m,
+                  heads.add + m, heads.stride,
+                  [&](std::int64_t h, const Vector<T>& to_weight, const Vector<T>& erase,
+                      const Vector<T>& add) {
+                    T* grad = grad_weights + h * stride + i;
+                    store(grad, load(grad) + to_weight);
+                    to_erase[h] += erase;
+                    to_add[h] += add;
+                  }));
+      }
+      for (std::int64_t h = 0; h < heads.count; ++h) {
+        grads.erase[h * grads.stride + m] = sum_of_lanes<T>(to_erase[h]);
+        grads.add[h * grads.stride + m] = sum_of_lanes<T>(to_add[h]);
+      }
     }
-    for (std::int64_t h = 0; h < heads.count; ++h) {
-      grads.erase[h * grads.stride + m] = sum_of_lanes<T>(to_erase[h]);
-      grads.add[h * grads.stride + m] = sum_of_lanes<T>(to_add[h]);
-    }
-  }
+  });
 }
 
 }  // namespace
