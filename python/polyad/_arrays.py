@@ -192,19 +192,29 @@ def contiguous(x: Any) -> Array:
     return np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x.contiguous()
 
 
+def broadcast(x: Any, shape: tuple[int, ...]) -> Array:
+    """``x`` in C order with this shape, repeated where it has size 1; ``x`` itself if it fits."""
+    if x.shape == shape:
+        return contiguous(x)
+    if isinstance(x, np.ndarray):
+        return np.ascontiguousarray(np.broadcast_to(x, shape))
+    return x.expand(shape).contiguous()
+
+
 def address(x: Any) -> int:
     """The address of the first element; 0 for None."""
     if x is None:
         return 0
-    return int(_backend.cpu.address(x)) if isinstance(x, np.ndarray) else x.data_ptr()
+    return int(_backend.cpu.address(x)) if isinstance(x, np.ndarray) else int(x.data_ptr())
 
 
 def _passed(argument: Any) -> Any:
-    if isinstance(argument, int | float):
+    kind = type(argument)
+    if kind is int or kind is float or kind is bool:
         return argument
-    if isinstance(argument, list):
-        return [_passed(item) for item in argument]
-    return address(argument)
+    if kind is list:
+        return [item if type(item) is int else address(item) for item in argument]
+    return argument if isinstance(argument, int | float) else address(argument)
 
 
 def run(name: str, template: Any, *arguments: Any) -> None:

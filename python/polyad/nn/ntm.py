@@ -92,14 +92,15 @@ class NTM(nn.Module):
         self.output_bias = parameter(output_size)
 
         states = num_layers if controller == "lstm" else 0
-        self.initial_h, self.initial_c = parameter(states, H), parameter(states, H)
-        self.initial_reads = parameter(R, M)
-        memory = torch.empty(memory_rows, M, device=device, dtype=dtype)
+        # with a batch of one, as `scan` takes a state that all sequences share
+        self.initial_h, self.initial_c = parameter(states, 1, H), parameter(states, 1, H)
+        self.initial_reads = parameter(1, R, M)
+        memory = torch.empty(1, memory_rows, M, device=device, dtype=dtype)
         if memory_init == "learned":
             self.initial_memory = nn.Parameter(memory)
         else:
             self.register_buffer("initial_memory", memory)
-        weights = torch.empty(R + W, memory_rows, device=device, dtype=dtype)
+        weights = torch.empty(1, R + W, memory_rows, device=device, dtype=dtype)
         if weights_init == "learned":
             self.initial_weights = nn.Parameter(weights)  # logits
         else:
@@ -126,7 +127,7 @@ class NTM(nn.Module):
         if self.weights_init == "learned":
             self.initial_weights.normal_()
         elif self.weights_init == "one_hot":
-            self.initial_weights.zero_()[:, 0] = 1
+            self.initial_weights.zero_()[..., 0] = 1
         else:
             self.initial_weights.fill_(1 / self.memory_rows)
 
@@ -146,17 +147,22 @@ class NTM(nn.Module):
             *(cast(Tensor, own[name]) for name in NTMParameters._fields[4:]),
         )
 
-    def init_state(self, batch_size: int) -> NTMState:
-        """Return the state before the first step, for ``batch_size`` sequences."""
+    def _shared_state(self) -> NTMState:
         weights = self.initial_weights
         if self.weights_init == "learned":
             weights = torch.softmax(weights, dim=-1)
+        memory, reads = self.initial_memory, self.initial_reads
+        return NTMState(memory, reads, weights, self.initial_h, self.initial_c)
+
+    def init_state(self, batch_size: int) -> NTMState:
+        """Return the state before the first step, for ``batch_size`` sequences."""
+        memory, reads, weights, h, c = self._shared_state()
         return NTMState(
-            self.initial_memory.expand(batch_size, -1, -1),
-            self.initial_reads.expand(batch_size, -1, -1),
+            memory.expand(batch_size, -1, -1),
+            reads.expand(batch_size, -1, -1),
             weights.expand(batch_size, -1, -1),
-            self.initial_h[:, None].expand(-1, batch_size, -1),
-            self.initial_c[:, None].expand(-1, batch_size, -1),
+            h.expand(-1, batch_size, -1),
+            c.expand(-1, batch_size, -1),
         )
 
     def forward(
@@ -180,7 +186,7 @@ class NTM(nn.Module):
             Outputs are zero after a sequence's end, and its state is that of its last step.
         """
         if state is None:
-            state = self.init_state(inputs.shape[0])
+            state = self._shared_state()
         return scan(
             inputs,
             state,

@@ -195,6 +195,7 @@ class _Call(NamedTuple):
     sizes: _Sizes
     numbers: list[int]  # the sizes as the kernels take them
     state: list[tuple[int, ...]]  # shapes
+    shared_state: list[tuple[int, ...]]  # of one that all sequences begin with
     parameters: list[tuple[int, ...]]
     tape: list[tuple[int, ...]]
     starts: list[int]  # where the arrays of the tape begin
@@ -209,26 +210,36 @@ _LINE = 16
 """Arrays of a tape begin at multiples of this many elements, which are whole cache lines."""
 
 
+def _laid_out(shapes: list[tuple[int, ...]]) -> tuple[list[int], int]:
+    """Where the arrays of a tape begin, and its size; of symbolic sizes too."""
+    starts, used = [], 0
+    for shape in shapes:
+        starts.append(used)
+        used += -(-math.prod(shape) // _LINE) * _LINE
+    return starts, used
+
+
 @lru_cache(maxsize=256)
 def _call(sizes: _Sizes, is_double: bool, on_cpu: bool, threads: int) -> _Call:
     module = _backend.cpu if on_cpu else _backend.cuda()
     numbers = [int(n) for n in sizes]
-    row_stride, stride, *scratch = module.ntm_scan_sizes(numbers, threads, is_double)
+    row_stride, stride, scratch, backward_scratch = module.ntm_scan_sizes(
+        numbers, threads, is_double
+    )
     tape = sizes.tape(row_stride, -(-sizes.steps // stride))
-    starts, used = [], 0
-    for shape in tape:
-        starts.append(used)
-        used += -(-math.prod(shape) // _LINE) * _LINE
+    starts, used = _laid_out(tape)
     return _Call(
         sizes,
         numbers,
         sizes.state_shapes(sizes.batch),
+        sizes.state_shapes(1),
         sizes.parameter_shapes(),
         tape,
         starts,
         used,
         stride,
-        *scratch,
+        scratch,
+        backward_scratch,
         threads,
     )
 
@@ -248,6 +259,13 @@ def _addresses(tape: Any, call: _Call) -> list[int]:
     ]
 
 
+def _allocator(template: Any, dtype: str) -> Any:
+    """What makes uninitialised arrays of one dtype: torch's own method where it serves."""
+    if arrays.is_numpy(template):
+        return lambda shape: arrays.empty(template, shape, dtype)
+    return template.new_empty
+
+
 def _scan(
     inputs: Array,
     state: list[Array],
@@ -262,10 +280,11 @@ def _scan(
 ) -> tuple[Array, ...]:
     call = _call_of(inputs, state, parameters, layers, read_first, tanh_heads, similarity)
     sizes, dtype = call.sizes, arrays.dtype_name(inputs)
-    outputs = arrays.empty(inputs, (sizes.batch, sizes.steps, sizes.outputs), dtype)
-    last = [arrays.empty(inputs, shape, dtype) for shape in call.state]
+    new = _allocator(inputs, dtype)
+    outputs = new((sizes.batch, sizes.steps, sizes.outputs))
+    last = [new(shape) for shape in call.state]
     status = arrays.empty(inputs, (sizes.batch,), "int32")
-    tape = arrays.empty(inputs, (call.tape_size if keep else 0,), dtype)
+    tape = new((call.tape_size if keep else 0,))
     if sizes.batch:
         arrays.run(
             f"ntm_scan_{dtype}",
@@ -275,16 +294,29 @@ def _scan(
             arrays.contiguous(inputs),
             lengths,
             [arrays.contiguous(p) for p in parameters],
-            [arrays.contiguous(s) for s in state],
+            [arrays.broadcast(s, shape) for s, shape in zip(state, call.state, strict=True)],
             outputs,
             last,
             status,
             _addresses(tape, call) if keep else [0] * len(call.tape),
             call.stride,
-            arrays.empty(inputs, (call.scratch,), dtype),
+            new((call.scratch,)),
             call.threads,
         )
     return (outputs, *last, status, tape)
+
+
+def _fake_tape_size(inputs: Any, sizes: _Sizes) -> int:
+    """The size of the tape, where sizes may be symbolic.
+
+    On the CPU the numbers that its layout needs hold for all batches and lengths, so that one
+    compiled function serves them; on CUDA they do not, and the sizes become those of this call.
+    """
+    is_double, on_cpu = arrays.dtype_name(inputs) == "float64", arrays.on_cpu(inputs)
+    known = sizes._replace(batch=1, steps=1) if on_cpu else sizes
+    call = _call(_Sizes._make(int(n) for n in known), is_double, on_cpu, 1)
+    row_stride = call.tape[-1][-1]
+    return _laid_out(sizes.tape(row_stride, -(-sizes.steps // call.stride)))[1]
 
 
 def _scan_fake(
@@ -302,8 +334,7 @@ def _scan_fake(
     import torch
 
     sizes = _sizes(inputs, state, parameters, layers, read_first, tanh_heads, similarity)
-    options = (layers, read_first, tanh_heads, similarity)
-    kept = _call_of(inputs, state, parameters, *options).tape_size if keep else 0
+    kept = _fake_tape_size(inputs, sizes) if keep else 0
     return (
         inputs.new_empty((sizes.batch, sizes.steps, sizes.outputs)),
         *(inputs.new_empty(shape) for shape in sizes.state_shapes(sizes.batch)),
@@ -325,19 +356,20 @@ def _scan_backward(
     tape: Array,
     grad_outputs: Array,
     grad_last: list[Array | None],
-    want_inputs: bool,
+    wanted: list[bool],
 ) -> tuple[Array, list[Array], list[Array]]:
     call = _call_of(inputs, state, parameters, layers, read_first, tanh_heads, similarity)
     dtype = arrays.dtype_name(inputs)
     if tape.shape[0] != call.tape_size:
         raise RuntimeError("polyad::ntm_scan_backward: expected a forward pass with keep")
-    grad_inputs = arrays.empty(inputs, inputs.shape if want_inputs else (0,), dtype)
-    grad_state = [arrays.empty(inputs, shape, dtype) for shape in call.state]
-    grad_parameters = [arrays.empty(inputs, shape, dtype) for shape in call.parameters]
+    new = _allocator(inputs, dtype)
+    grad_inputs = new(inputs.shape if wanted[0] else (0,))
+    grad_state = [new(shape) for shape in call.state]
+    grad_parameters = [new(shape) for shape in call.parameters]
     if call.sizes.batch == 0:
         for grad in grad_parameters:
             grad[:] = 0
-        return grad_inputs, grad_state, grad_parameters
+        return grad_inputs, _wanted_of(grad_state, state, wanted), grad_parameters
     arrays.run(
         f"ntm_scan_backward_{dtype}",
         inputs,
@@ -350,20 +382,35 @@ def _scan_backward(
         call.stride,
         arrays.contiguous(grad_outputs),
         [None if grad is None else arrays.contiguous(grad) for grad in grad_last],
-        grad_inputs if want_inputs else None,
+        grad_inputs if wanted[0] else None,
         grad_state,
         grad_parameters,
-        arrays.empty(inputs, (call.backward_scratch,), dtype),
+        new((call.backward_scratch,)),
         call.threads,
     )
-    return grad_inputs, grad_state, grad_parameters
+    return grad_inputs, _wanted_of(grad_state, state, wanted), grad_parameters
+
+
+def _wanted_of(grads: list[Array], state: list[Array], wanted: list[bool]) -> list[Array]:
+    """The gradients of a state, summed over the batch if all sequences share it; empty: unwanted."""
+    result = []
+    for grad, x, want, axis in zip(grads, state, wanted[1:], (0, 0, 0, 1, 1), strict=True):
+        if not want:
+            grad = grad.reshape(-1)[:0]
+        elif grad.shape != x.shape:
+            grad = grad.sum(axis)[None] if axis == 0 else grad.sum(axis)[:, None]
+        result.append(grad)
+    return result
 
 
 def _scan_backward_fake(inputs: Any, state: Any, parameters: Any, *rest: Any) -> Any:
-    sizes = _sizes(inputs, state, parameters, *rest[1:5])
+    sizes, wanted = _sizes(inputs, state, parameters, *rest[1:5]), rest[-1]
     return (
-        inputs.new_empty(inputs.shape if rest[-1] else (0,)),
-        [inputs.new_empty(shape) for shape in sizes.state_shapes(sizes.batch)],
+        inputs.new_empty(inputs.shape if wanted[0] else (0,)),
+        [
+            inputs.new_empty(x.shape if want else (0,))
+            for x, want in zip(state, wanted[1:], strict=True)
+        ],
         [inputs.new_empty(shape) for shape in sizes.parameter_shapes()],
     )
 
@@ -382,6 +429,7 @@ def _scan_gradient(ctx: Any, grad_outputs: Any, *grad_rest: Any) -> Any:
     state, parameters = rest[: ctx.counts[0]], rest[ctx.counts[0] :]
     if grad_outputs is None:
         grad_outputs = x.new_zeros((*x.shape[:2], parameters[-2].shape[0]))
+    wanted = list(ctx.needs_input_grad[:6])
     grad_inputs, grad_state, grad_parameters = scan_backward_op(
         x,
         state,
@@ -391,11 +439,11 @@ def _scan_gradient(ctx: Any, grad_outputs: Any, *grad_rest: Any) -> Any:
         tape,
         grad_outputs,
         list(grad_rest[:5]),
-        ctx.needs_input_grad[0],
+        wanted,
     )
     return (
-        grad_inputs if ctx.needs_input_grad[0] else None,
-        grad_state,
+        grad_inputs if wanted[0] else None,
+        [grad if want else None for grad, want in zip(grad_state, wanted[1:], strict=True)],
         grad_parameters,
         *[None] * 7,
     )
@@ -415,7 +463,7 @@ scan_op = Op(
 )
 scan_backward_op = Op(
     f"ntm_scan_backward({_CALL}, Tensor tape, Tensor grad_outputs, Tensor?[] grad_last, "
-    "bool want_inputs) -> (Tensor, Tensor[], Tensor[])",
+    "bool[] wanted) -> (Tensor, Tensor[], Tensor[])",
     _scan_backward,
     _scan_backward_fake,
     no_gradient="scan has no second derivative here; detach the first",
@@ -463,12 +511,18 @@ def _check(inputs: Any, state: NTMState, parameters: NTMParameters, layers: int)
         arrays.require_array(name, x)
         arrays.require_dtype(name, x, (arrays.dtype_name(inputs),))
         arrays.require_alike(name, x, "inputs", inputs)
-    B, I = inputs.shape[0], inputs.shape[2]
-    arrays.require_shape("state.memory", state.memory, "B N M", (B, None, None))
+    B, features = inputs.shape[0], inputs.shape[2]
+    arrays.require_shape("state.memory", state.memory, "B N M", (None, None, None))
+    if state.memory.shape[0] not in (1, B):
+        raise ValueError(
+            f"state.memory: expected [B, N, M] with B = {B} as inputs has, or 1 for a state that all "
+            f"sequences share, got {list(state.memory.shape)}"
+        )
+    of_state = state.memory.shape[0]
     N, M = state.memory.shape[1:]
-    arrays.require_shape("state.reads", state.reads, "B R M", (B, None, M))
+    arrays.require_shape("state.reads", state.reads, "B R M", (of_state, None, M))
     R = state.reads.shape[1]
-    arrays.require_shape("state.weights", state.weights, "B R+W N", (B, None, N))
+    arrays.require_shape("state.weights", state.weights, "B R+W N", (of_state, None, N))
     K = state.weights.shape[1]
     if N < 1 or M < 1:
         raise ValueError(
@@ -492,18 +546,20 @@ def _check(inputs: Any, state: NTMState, parameters: NTMParameters, layers: int)
         raise ValueError("head_weight: expected at least one hidden unit, got [P, H] = [P, 0]")
     arrays.require_shape("output_weight", parameters.output_weight, "O H+RM", (None, H + R * M))
     sizes = _Sizes(
-        B, inputs.shape[1], I, parameters.output_weight.shape[0], H, layers, N, M, R, K - R, S,
+        B, inputs.shape[1], features, parameters.output_weight.shape[0], H, layers, N, M, R, K - R, S,
         lstm, False, False, 0,
     )  # fmt: skip
     letters = {1: "G", 2: "G H", 3: "L B H"}
     for (name, x), shape in zip(
-        named, [*sizes.state_shapes(B), *sizes.parameter_shapes()], strict=True
+        named, [*sizes.state_shapes(of_state), *sizes.parameter_shapes()], strict=True
     ):
         arrays.require_shape(name, x, letters[len(shape)], shape)
 
 
 def _is_right(inputs: Any, state: Any, parameters: list[Any], layers: int) -> bool:
     """Whether all arrays are as `scan` says: the checks of `_check` in a tenth of the time."""
+    if arrays.is_compiling():
+        return False  # a cache and native calls, which cannot be traced
     try:
         sizes = _sizes(inputs, state, parameters, layers, False, False, 0)
         if not (
@@ -518,7 +574,9 @@ def _is_right(inputs: Any, state: Any, parameters: list[Any], layers: int) -> bo
             return False
         call = _call_of(inputs, state, parameters, layers, False, False, 0)
         dtype, numpy = inputs.dtype, arrays.is_numpy(inputs)
-        for x, shape in zip((*state, *parameters), (*call.state, *call.parameters), strict=True):
+        shared = state[0].shape[0] == 1
+        shapes = call.shared_state if shared else call.state
+        for x, shape in zip((*state, *parameters), (*shapes, *call.parameters), strict=True):
             if x.shape != shape or x.dtype != dtype or arrays.is_numpy(x) != numpy:
                 return False
             if not numpy and x.device != inputs.device:
@@ -595,13 +653,13 @@ def scan(
     y_t = W_out [h_t, r_t] + b_out
 
     The controller is an LSTM, or tanh layers where ``parameters.weight_hh`` is empty. Of the head
-    parameters p, beta = softplus, gate = sigmoid, kernel = softmax, gamma = 1 + softplus and erase =
-    sigmoid. All heads address the memory before the step. Gradients reach inputs, state and
+    parameters p, beta = softplus, gate = sigmoid, kernel = softmax, gamma = 1 + softplus and erase
+    = sigmoid. All heads address the memory before the step. Gradients reach inputs, state and
     parameters, also through the returned state.
 
     Args:
         inputs: float32 or float64 [B, T, I], T >= 1.
-        state: Where to begin.
+        state: Where to begin; of batch size 1 if all sequences begin alike.
         parameters: The weights; sizes of heads and layers follow from their shapes.
         lengths: int64 [B] in 1 .. T: steps of each sequence; None: T. Afterwards outputs are zero
             and the state rests.
@@ -665,11 +723,12 @@ def _wants_gradient(inputs: Any, state: NTMState, parameters: list[Any]) -> bool
 def _trace(
     inputs: Any, state: NTMState, parameters: list[Any], layers: int, status: Any, tape: Any
 ) -> NTMTrace:
-    call = _call_of(inputs, state, parameters, layers, False, False, 0)
-    sizes = call.sizes
+    sizes = _sizes(inputs, state, parameters, layers, False, False, 0)
+    shapes = sizes.tape(0, 0)  # the checkpoints of the memory come last
+    starts, _ = _laid_out(shapes)
 
     def piece(index: int) -> Any:
-        shape, start = call.tape[index], call.starts[index]
+        shape, start = shapes[index], starts[index]
         return tape[start : start + math.prod(shape)].reshape(shape)
 
     reads = piece(5)[:, 1:]

@@ -178,7 +178,10 @@ def scan(
             runs = t < lengths
             out = torch.where(runs[:, None], out, torch.zeros_like(out))
             state = type(state)(
-                *(_where(runs, b, a, d) for b, a, d in zip(after, state, (0, 0, 0, 1, 1), strict=True))
+                *(
+                    _where(runs, b, a, d)
+                    for b, a, d in zip(after, state, (0, 0, 0, 1, 1), strict=True)
+                )
             )
         outputs.append(out)
     return torch.stack(outputs, dim=1), state
