@@ -13,7 +13,14 @@ from polyad.bench.rows import Row
 
 torch = pytest.importorskip("torch")
 
-from polyad.bench import ntm, ntm_cases, ntm_peers, ntm_scan  # noqa: E402
+from polyad.bench import (  # noqa: E402
+    ntm,
+    ntm_cases,
+    ntm_cuda,
+    ntm_peers,
+    ntm_pieces,
+    ntm_scan,
+)
 
 TINY = ntm_cases.Settings(
     batches=(1, 3),
@@ -69,7 +76,13 @@ def test_a_run_writes_complete_rows_and_a_figure(tiny, checkout, tmp_path, capsy
     pytest.importorskip("matplotlib")
     file, picture = tmp_path / "rows.json", tmp_path / "cost.png"
     code = bench.main(
-        "ntm", threads=[1, 2], quick=True, json_path=file, plot_path=picture, pytorch_ntm=checkout
+        "ntm",
+        threads=[1, 2],
+        quick=True,
+        json_path=file,
+        plot_path=picture,
+        pytorch_ntm=checkout,
+        op="scan",
     )
     assert code == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -114,6 +127,36 @@ def test_forward_and_backward_apart_do_what_they_do_together():
         else:
             assert torch.equal(result, out)
             assert result.requires_grad == (op == ntm_scan.FORWARD)
+
+
+def test_every_piece_is_measured_beside_the_reference(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(ntm_scan, "scan", lambda here: None)
+    file = tmp_path / "rows.json"
+    assert bench.main("ntm", threads=[1], quick=True, json_path=file) == 0
+    found = {(r["op"], r["peer"], r["B"]) for r in json.loads(file.read_text())["rows"]}
+    assert found == {
+        (f"{op} forward+backward", peer, batch)
+        for op in ntm_pieces.OPS
+        for peer in (ntm_peers.OURS, ntm_peers.EAGER)
+        for batch in TINY.batches
+    }
+
+
+def test_the_cuda_cases_rehearsed_on_the_cpu(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(ntm_scan, "scan", lambda here: None)
+    monkeypatch.setattr(ntm_pieces, "OPS", ())
+    monkeypatch.setattr(ntm_cuda, "DEVICE", "cpu")
+    monkeypatch.setattr(ntm_cuda, "graphed", lambda f, inputs, grad: lambda: f.both(inputs, grad))
+    monkeypatch.setattr(harness, "cuda_missing", lambda: None)
+    monkeypatch.setattr(harness, "cuda_clock", harness.wall_clock)
+    monkeypatch.setattr(harness, "machine", lambda: {"cpu": "some", "isa": "v2"})
+    file = tmp_path / "rows.json"
+    assert bench.main("ntm", threads=[1], quick=True, json_path=file) == 0
+    found = json.loads(file.read_text())["rows"]
+    assert all((row["device"], row["status"]) == ("cuda", rows.MEASURED) for row in found)
+    sizes = {(row["N"], row["B"], row["T"], row["peer"]) for row in found}
+    assert {(8, 3, 4, p) for p in (ntm_peers.OURS, ntm_peers.EAGER, ntm_cuda.GRAPHED)} <= sizes
+    assert (16, 3, 4, ntm_peers.OURS) in sizes
 
 
 def test_what_is_prepared_is_not_timed():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from polyad.bench import harness, ntm_peers, ntm_scan
+from polyad.bench import harness, ntm_cuda, ntm_peers, ntm_pieces, ntm_scan
 from polyad.bench.harness import Limits
 from polyad.bench.ntm_cases import Case, Run, Settings
 from polyad.bench.rows import Claim, Row
@@ -15,7 +15,7 @@ from polyad.bench.rows import Claim, Row
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-OPS = ("scan",)
+OPS = ("scan", *ntm_pieces.OPS)
 
 FULL = Settings()
 QUICK = Settings(
@@ -43,13 +43,26 @@ def run(
         "a step is one time step of the whole batch; inputs are random bits; one read head and one "
         "write head; gradients of every parameter; weights and start of the state are the layer's"
     )
-    for name, part in (("scan", ntm_scan.scan),):
+    if op in (None, "scan"):
+        ntm_scan.scan(here)
+    for name in ntm_pieces.OPS:
         if op in (None, name):
-            part(here)
+            ntm_pieces.run(here, name)
+    missing = harness.cuda_missing()
+    if missing is not None:
+        here.remarks.append(f"cuda: skipped, {missing}")
+    elif op in (None, "scan"):
+        ntm_cuda.run(here)
     order = {name: place for place, name in enumerate(dict.fromkeys(row.op for row in here.rows))}
     ours = ntm_peers.OURS
     here.rows.sort(
-        key=lambda row: (order[row.op], *row.sizes.values(), row.threads, row.peer != ours)
+        key=lambda row: (
+            order[row.op],
+            *row.sizes.values(),
+            row.device,
+            row.threads,
+            row.peer != ours,
+        )
     )
     return here.rows, here.remarks
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SEED = 0
 LIMITS = Limits(full_s=3.0, budget_s=0.5, most_repetitions=500)
-SWEEP_LIMITS = Limits(full_s=3.0, budget_s=0.2, least_repetitions=2)
+SWEEP_LIMITS = Limits(full_s=3.0, budget_s=0.2, least_repetitions=2, most_repetitions=200)
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Settings:
         sweep_steps: Values of T, with the least of ``batches``.
         sweep_rows: Values of N, with ``sweep_batch`` sequences.
         sweep_batch: B while N varies.
-        pieces: (B, H) of the ops of one step; H heads.
+        heads: H of the ops of one step.
         limits: For the cases with every rival.
         sweep_limits: For the others.
         compile_s: Seconds that torch.compile may take for a whole sequence; 0 leaves it out.
@@ -56,7 +56,7 @@ class Settings:
     sweep_steps: Sequence[int] = (10, 100, 400)
     sweep_rows: Sequence[int] = (64, 256, 1024, 4096)
     sweep_batch: int = 16
-    pieces: tuple[int, int] = (16, 2)
+    heads: int = 2
     limits: Limits = LIMITS
     sweep_limits: Limits = SWEEP_LIMITS
     compile_s: float = 60.0
@@ -80,10 +80,11 @@ class Case:
     T: int
     inputs: int
     outputs: int
+    device: str = "cpu"
 
     @classmethod
-    def of(cls, settings: Settings, **sizes: int) -> Case:
-        """Return the case of ``settings`` with other ``sizes``."""
+    def of(cls, settings: Settings, **changes: Any) -> Case:
+        """Return the case of ``settings`` with ``changes``."""
         base = cls(
             settings.rows,
             settings.width,
@@ -93,7 +94,7 @@ class Case:
             settings.inputs,
             settings.outputs,
         )
-        return replace(base, **sizes)
+        return replace(base, **changes)
 
     def sizes(self) -> dict[str, int]:
         """The sizes that every row of `scan` states."""
@@ -117,7 +118,7 @@ class Case:
                 hidden_size=self.H,
                 memory_rows=self.N,
                 memory_width=self.M,
-            )
+            ).to(self.device)
 
     def sequences(self) -> tuple[Tensor, Tensor]:
         """Bits [B, T, I] as float32, and a gradient of the outputs [B, T, O]."""
@@ -125,4 +126,5 @@ class Case:
 
         generator = torch.Generator().manual_seed(SEED)
         inputs = torch.randint(0, 2, (self.B, self.T, self.inputs), generator=generator).float()
-        return inputs, torch.randn(self.B, self.T, self.outputs, generator=generator)
+        grad = torch.randn(self.B, self.T, self.outputs, generator=generator)
+        return inputs.to(self.device), grad.to(self.device)
