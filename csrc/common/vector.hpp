@@ -2,6 +2,10 @@
 // need of it. For *_cpu.cpp files only.
 #pragma once
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 #include <cstring>
 
@@ -46,19 +50,45 @@ template <class T>
 POLYAD_INLINE Vector<T> load_up_to(const T* p, std::int64_t count) {
   if (count >= kLanes<T>) return load(p);
   Vector<T> v = {};
-  if (count > 0) std::memcpy(&v, p, static_cast<std::size_t>(count) * sizeof(T));
+  if (count <= 0) return v;
+#if defined(__AVX512F__)  // a masked load; memcpy of a few bytes is a call
+  const auto mask = static_cast<unsigned short>((1u << count) - 1);
+  if constexpr (sizeof(T) == 4) {
+    const __m512 lanes = _mm512_maskz_loadu_ps(mask, p);
+    std::memcpy(&v, &lanes, sizeof(v));
+  } else {
+    const __m512d lanes = _mm512_maskz_loadu_pd(static_cast<unsigned char>(mask), p);
+    std::memcpy(&v, &lanes, sizeof(v));
+  }
+#else
+  std::memcpy(&v, p, static_cast<std::size_t>(count) * sizeof(T));
+#endif
   return v;
 }
 
 template <class T>
 POLYAD_INLINE void store_first(T* p, const Vector<T>& v, std::int64_t count) {
   if (count >= kLanes<T>) return store(p, v);
-  if (count > 0) std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(T));
+  if (count <= 0) return;
+#if defined(__AVX512F__)
+  const auto mask = static_cast<unsigned short>((1u << count) - 1);
+  if constexpr (sizeof(T) == 4) {
+    __m512 lanes;
+    std::memcpy(&lanes, &v, sizeof(v));
+    _mm512_mask_storeu_ps(p, mask, lanes);
+  } else {
+    __m512d lanes;
+    std::memcpy(&lanes, &v, sizeof(v));
+    _mm512_mask_storeu_pd(p, static_cast<unsigned char>(mask), lanes);
+  }
+#else
+  std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(T));
+#endif
 }
 
 template <class T>
 POLYAD_INLINE Vector<T> splat(T value) {
-  return Vector<T>{} + value;
+  return value - Vector<T>{};  // unlike a sum with zero, this is the value itself: no addition is left
 }
 
 // Integers as wide as T, one per lane: what comparisons give and shuffles take.
