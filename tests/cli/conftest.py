@@ -22,7 +22,7 @@ def run(*words):
     return SimpleNamespace(code=end.value.code, out=out.getvalue(), err=err.getvalue())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def polyad():
     """Give the command line as a function."""
     return run

@@ -11,10 +11,11 @@ import pytest
 import polyad
 
 PACKAGE = Path(polyad.__file__).parent
-LAZY = ("torch", "sklearn", "scipy", "matplotlib", "pandas", "xgi")
+LAZY = ("torch", "lightning", "sklearn", "scipy", "matplotlib", "pandas", "xgi")
 # Modules that are themselves imported only by those who have the package.
 ALLOWED = {
     "torch": ("nn/", "optim.py", "models/", "recipes/ntm_training.py", "reference/ntm.py"),
+    "lightning": ("recipes/ntm_training.py",),
     "sklearn": ("models/",),
     "matplotlib": ("report/",),
 }

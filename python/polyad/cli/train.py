@@ -335,6 +335,8 @@ def ntm(
         raise typer.BadParameter(f"say what to learn: {', '.join(TASKS)}", param_hint="--task")
     sizes = _usable("--range", _task, task, number_of_each(ranges))
     _usable("--preset", recipe.preset_settings, task, preset)
+    if controller is not None:
+        _one_of("--controller", controller, ("feedforward", "lstm"))
     network = {
         "controller": controller,
         "hidden_size": hidden_size,

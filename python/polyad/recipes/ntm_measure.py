@@ -176,7 +176,10 @@ def _measure(
 ) -> tuple[dict[str, float], list[str]]:
     """Return flat figures, and a row of the table."""
     batch = of.held_out(sequences, seed=seed)
-    bits, wrong = model.measure(batch, at_once=AT_ONCE)
+    try:
+        bits, wrong = model.measure(batch, at_once=AT_ONCE)
+    except FloatingPointError as error:
+        raise ValueError(f"{label}: {error}; train again") from error
     if not bool(bits.isfinite().all()):
         raise ValueError(f"{label}: the bits of a sequence are {float(bits.max())}; train again")
     counted = float(batch.mask.sum() * of.output_size) / sequences

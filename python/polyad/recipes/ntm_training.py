@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -209,50 +211,71 @@ class Training(LightningModule):
             return batch
         return Batch(*(tensor[self.trainer.global_rank :: world] for tensor in batch))
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, index: int) -> Batch:
+        """Move a batch; there is nothing to do on the CPU, and a step is too short to look."""
+        if device.type == "cpu":
+            return batch
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in batch))
+
     def training_step(self, batch: Batch, index: int) -> None:
         """Take one step.
 
         Raises:
             TrainingError: The loss or the norm of the gradient is not finite; no weight changes.
         """
-        optimiser: Any = self.optimizers()
+        optimiser: Any = self.optimizers(use_pl_optimizer=False)
         optimiser.zero_grad()
-        loss = self.model.loss(batch)
-        self.manual_backward(loss)
+        try:
+            loss = self.model.loss(batch)
+            self.manual_backward(loss)
+        except (FloatingPointError, ValueError) as error:
+            raise self._failure(self._weights_not_finite() or str(error)) from error
         norm = torch.nn.utils.clip_grad_norm_(self._parameters_list, self.plan.clip)
         value, size = torch.stack((loss.detach(), norm)).tolist()
         if not (math.isfinite(value) and math.isfinite(size)):
-            raise TrainingError(self._what_is_not_finite(batch, value, size))
-        optimiser.step()
+            raise self._failure(self._what_is_not_finite(batch, value, size))
+        try:
+            optimiser.step()
+        except RuntimeError as error:  # lr times something is beyond what a number can be
+            raise self._failure(f"the optimiser's step failed: {error}") from error
         self.done += 1
         self.counted += 1
         self.losses += value
         self.norm = max(self.norm, size)
 
-    def _what_is_not_finite(self, batch: Batch, loss: float, norm: float) -> str:
-        """Name the first quantity of this step that is not finite, and the cure."""
-        where = f"step {self.done + 1:,}"
+    def _failure(self, found: str) -> TrainingError:
+        return TrainingError(
+            f"step {self.done + 1:,}: {found}; try a learning rate below {self.plan.lr:g}"
+        )
+
+    def _weights_not_finite(self) -> str | None:
         for name, parameter in self.model.named_parameters():
             if not bool(parameter.isfinite().all()):
-                found = f"the weights {name.removeprefix('layer.')} are not finite"
-                break
-        else:
-            with torch.no_grad():
-                logits = self.model.logits(batch)
-            wrong = (~logits.isfinite()).any(-1).nonzero()
-            if len(wrong):
-                sequence, at = wrong[wrong[:, 1].argmin()].tolist()
-                value = logits[sequence, at][~logits[sequence, at].isfinite()][0].item()
-                found = f"the output at time step {at} of sequence {sequence} is {value}"
-            elif not math.isfinite(loss):
-                found = f"the loss is {loss}, from finite outputs up to {logits.abs().max():.3g}"
-            else:
-                found = f"the norm of the gradient is {norm}, while the loss is {loss:.6g} bits"
-        return f"{where}: {found}; try a learning rate below {self.plan.lr:g}"
+                return f"the weights {name.removeprefix('layer.')} are not finite"
+        return None
+
+    def _what_is_not_finite(self, batch: Batch, loss: float, norm: float) -> str:
+        """Name the first quantity of this step that is not finite."""
+        found = self._weights_not_finite()
+        if found is not None:
+            return found
+        with torch.no_grad():
+            logits = self.model.logits(batch)
+        wrong = (~logits.isfinite()).any(-1).nonzero()
+        if len(wrong):
+            sequence, at = wrong[wrong[:, 1].argmin()].tolist()
+            value = logits[sequence, at][~logits[sequence, at].isfinite()][0].item()
+            return f"the output at time step {at} of sequence {sequence} is {value}"
+        if not math.isfinite(loss):
+            return f"the loss is {loss}, from finite outputs up to {logits.abs().max():.3g}"
+        return f"the norm of the gradient is {norm}, while the loss is {loss:.6g} bits"
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Measure held-out sequences."""
-        bits, wrong = self.model.measure(batch)
+        try:
+            bits, wrong = self.model.measure(batch)
+        except (FloatingPointError, ValueError) as error:
+            raise self._failure(self._weights_not_finite() or str(error)) from error
         self.held_out_bits.update(bits)
         self.held_out_wrong.update(wrong)
 
@@ -260,10 +283,7 @@ class Training(LightningModule):
         """Return the next row of the curve, and begin the one after it."""
         bits, wrong = float(self.held_out_bits.compute()), float(self.held_out_wrong.compute())
         if not math.isfinite(bits):
-            raise TrainingError(
-                f"step {self.done:,}: the bits of held-out sequences are {bits}; "
-                f"try a learning rate below {self.plan.lr:g}"
-            )
+            raise self._failure(f"the bits of held-out sequences are {bits}")
         train = torch.tensor(self.losses / max(1, self.counted), dtype=torch.float64)
         train = self.trainer.strategy.reduce(train, reduce_op="mean")
         values = (
@@ -284,8 +304,10 @@ class Training(LightningModule):
         """Add what Lightning does not know.
 
         There is no state of random numbers: step i draws from Philox(seed, i), and nothing else
-        is random.
+        is random. Lightning counts the steps of its own wrapper of the optimiser, which costs as
+        much as the optimiser and is left out.
         """
+        checkpoint["global_step"] = self.done
         checkpoint["polyad"] = {
             "format_version": CHECKPOINT_FORMAT_VERSION,
             "step": self.done,
@@ -317,36 +339,25 @@ class _Keeper(Callback):
         self._loggers: list[Logger] = []
         self._since = self._saved = time.perf_counter()
         self._shown = -math.inf
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to count the time."""
+        """Begin to count the time; SIGTERM asks for a stop again, where Lightning would exit."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._on_sigterm)
         self._since = self._saved = time.perf_counter()
         if self.run.begun:
             self._begin_logs()
 
     def on_train_batch_end(self, trainer: Trainer, *step: Any) -> None:
         """Save and show when it is time; stop if that was asked for."""
+        if self._row_is_due():
+            return  # a checkpoint here would lack the row that is measured next
         now = time.perf_counter()
-        asked = self.asked.is_set()
-        if trainer.world_size > 1:  # all must stop at the same step
-            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
-        if not asked:
-            if now - self._shown > PROGRESS_SECONDS:
-                self._shown = now
-                self._show(now)
-            if now - self._saved > CHECKPOINT_SECONDS or trainer.world_size > 1:
-                self._save_together(trainer, now)
-            return
-        self.save(trainer)
-        raise Stopped
-
-    def _save_together(self, trainer: Trainer, now: float) -> None:
-        """Save if the main process finds that it is time: writing takes all of them."""
-        due = now - self._saved > CHECKPOINT_SECONDS
-        if trainer.world_size > 1:
-            due = trainer.strategy.broadcast(due)
-        if due:
-            self.save(trainer)
+        if now - self._shown > PROGRESS_SECONDS:
+            self._shown = now
+            self._show(now)
+        self._save_or_stop(trainer, now)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add a row to the curve."""
@@ -354,19 +365,29 @@ class _Keeper(Callback):
         now = time.perf_counter()
         self._seconds += now - self._since
         self._since = now
-        if training.counted:
-            self.rows.append(training.row(self._seconds))
-            for logger in self._loggers:
-                _log(logger, self.rows[-1])
-        finished = training.done >= training.plan.steps or training.plan.met(self.rows)
-        if finished or not self.run.begun or now - self._saved > CHECKPOINT_SECONDS:
-            self.save(trainer)
-        elif trainer.world_size > 1:
-            self._save_together(trainer, now)
+        self.rows.append(training.row(self._seconds))
+        for logger in self._loggers:
+            _log(logger, self.rows[-1])
         self._show(now)
-        trainer.should_stop = finished
-        if self.asked.is_set() and not finished and trainer.world_size == 1:
+        trainer.should_stop = training.done >= training.plan.steps or training.plan.met(self.rows)
+        if trainer.should_stop or not self.run.begun:
             self.save(trainer)
+        if not trainer.should_stop:
+            self._save_or_stop(trainer, now)
+
+    def _row_is_due(self) -> bool:
+        plan, done = self.training.plan, self.training.done
+        return done >= plan.steps or done % plan.interval == 0
+
+    def _save_or_stop(self, trainer: Trainer, now: float) -> None:
+        """Save if it is time; save and stop if that was asked for."""
+        asked, due = self.asked.is_set(), now - self._saved > CHECKPOINT_SECONDS
+        if trainer.world_size > 1:  # all of them must do the same
+            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
+            due = trainer.strategy.broadcast(due)
+        if asked or due:
+            self.save(trainer)
+        if asked:
             raise Stopped
 
     def save(self, trainer: Trainer) -> None:

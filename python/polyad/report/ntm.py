@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-WIDTH = 8.6
+WIDTH = 8.9
 """Of a figure that is as wide as the page, in inches."""
 
 UNCOUNTED = "#eceff2"
@@ -154,10 +154,11 @@ def _bits(axes: Axes, values: NDArray[Any], mask: NDArray[np.bool_] | None = Non
         image[:, ~mask] = to_rgba(UNCOUNTED)
     axes.imshow(image, aspect="auto", interpolation="nearest")
     if len(values) <= 130:  # lines between cells, as long as cells can be told apart
-        axes.set_xticks(np.arange(0.5, len(values) - 1), minor=True)
-        axes.set_yticks(np.arange(0.5, values.shape[1] - 1), minor=True)
-        axes.grid(which="minor", color=PAPER, linewidth=0.7 if len(values) <= 70 else 0.35)
-        axes.tick_params(which="minor", length=0)
+        thin = 0.7 if len(values) <= 70 else 0.35
+        steps, channels = values.shape
+        across, down = np.arange(0.5, steps - 1), np.arange(0.5, channels - 1)
+        axes.vlines(across, -0.5, channels - 0.5, color=PAPER, linewidth=thin)
+        axes.hlines(down, -0.5, steps - 0.5, color=PAPER, linewidth=thin)
     _frame(axes)
 
 

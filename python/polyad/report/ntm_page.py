@@ -53,7 +53,7 @@ _LEARNING = _Picture(
     "Bits a sequence against sequences of training, beside figures of the paper",
     "Bits a sequence: the cross-entropy of all target bits of a sequence, here of held-out ones. "
     "Grey marks are read off the printed learning curves of Graves, Wayne and Danihelka (2014), "
-    "good to a factor of about two; a mark at the lower end is a curve that is about 0 from there on.",
+    "good to a factor of about two; one at the lower end is a curve that is about 0 from there on.",
 )
 _SEQUENCE = _Picture(
     "sequence",

@@ -151,7 +151,7 @@
     pen.fillText("memory", 0, columns * tall / 2);
     pen.font = pen.font.replace("600 12px", "400 11px");
     pen.textAlign = "center";
-    const every = [8, 16, 32, 64, 128, 256, 512, 1024].find((n) => rows / n <= 16) || 4096;
+    const every = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512].find((n) => n * wide > 34) || 1024;
     for (let row = 0; row < rows; row += every)
       pen.fillText(row, LEFT + (row + 0.5) * wide, columns * tall + 13);
   }
