@@ -10,15 +10,20 @@
 #include "common/isa.hpp"
 #include "common/parallel.hpp"
 #include "hypernet/tables.hpp"
+#include "ntm/tables.hpp"
 
 namespace polyad::testing {
 
 #ifdef POLYAD_X86_LEVELS
 namespace h3 = hypernet::v3;
 namespace h4 = hypernet::v4;
+namespace n3 = ntm::v3;
+namespace n4 = ntm::v4;
 #else
 namespace h3 = hypernet::v2;
 namespace h4 = hypernet::v2;
+namespace n3 = ntm::v2;
+namespace n4 = ntm::v2;
 #endif
 
 class AtLevel : public ::testing::TestWithParam<Isa> {
@@ -49,6 +54,15 @@ class AtLevel : public ::testing::TestWithParam<Isa> {
   }
   const hypernet::GibbsTable& sampling() const {
     return pick(hypernet::v2::gibbs_table, h3::gibbs_table, h4::gibbs_table);
+  }
+  const ntm::AddressingTable& addressing() const {
+    return pick(ntm::v2::addressing_table, n3::addressing_table, n4::addressing_table);
+  }
+  const ntm::MemoryTable& memories() const {
+    return pick(ntm::v2::memory_table, n3::memory_table, n4::memory_table);
+  }
+  const ntm::ScanTable& scans() const {
+    return pick(ntm::v2::scan_table, n3::scan_table, n4::scan_table);
   }
 };
 
