@@ -22,7 +22,7 @@ def bench(
     plot_file: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw cost against size (PNG).")
     ] = None,
-    op: Annotated[str | None, typer.Option(help="Only this op: votes, energy ...")] = None,
+    op: Annotated[str | None, typer.Option(help="Only this op: votes, scan ...")] = None,
     pytorch_ntm: Annotated[
         Path | None,
         typer.Option(
