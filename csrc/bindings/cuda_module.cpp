@@ -11,6 +11,8 @@ namespace py = pybind11;
 namespace polyad::bindings {
 
 void register_hypernet(py::module_& m);
+void register_ntm(py::module_& m);
+void register_ntm_scan(py::module_& m);
 
 namespace {
 
@@ -64,4 +66,6 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
   });
 
   polyad::bindings::register_hypernet(m);
+  polyad::bindings::register_ntm(m);
+  polyad::bindings::register_ntm_scan(m);
 }
