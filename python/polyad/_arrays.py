@@ -136,8 +136,10 @@ def require_within(name: str, x: Any, low: float, high: float = math.inf) -> Non
     if not checks_values(x):
         return
     values = to_numpy(x)
-    right = (values >= low) & (values <= high) & (values < math.inf)
-    if not right.all():
+    least = np.minimum.reduce(values, axis=None, initial=math.inf)  # NaN if there is one
+    most = np.maximum.reduce(values, axis=None, initial=-math.inf)
+    if not (least >= low and most <= high and most < math.inf):
+        right = (values >= low) & (values <= high) & (values < math.inf)
         where = np.argwhere(~right)[0].tolist()
         bound = f"in [{low:g}, {high:g}]" if high < math.inf else f"of at least {low:g}"
         raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ SIMILARITIES = ("root", "sum")
 
 MAX_WRITE_HEADS = 16
 
-_DIMENSIONS = {
+_DIMENSIONS = {  # a letter each: batch, rows, width of a row, heads, width of the kernel
     "memory": "B N M",
     "content": "B H N",
     "previous": "B H N",
@@ -71,7 +72,10 @@ class Piece:
     def __init__(
         self, name: str, inputs: Sequence[str], output: str, *, cosine: bool = False
     ) -> None:
-        self.name, self.inputs, self.output, self.cosine = name, tuple(inputs), output, cosine
+        self.name, self.inputs, self.cosine = name, tuple(inputs), cosine
+        self.output = tuple(output.split())
+        self.letters = [tuple(_DIMENSIONS[each].split()) for each in inputs]
+        self.ranges = [_RANGES.get(each) for each in inputs]
         tensors = ", ".join(f"Tensor {each}" for each in inputs)
         options = ", float epsilon, int similarity" if cosine else ""
         results = ", ".join("Tensor" for _ in inputs)
@@ -94,7 +98,53 @@ class Piece:
         options = (require_epsilon(epsilon), require_similarity(similarity))
         return self.op(*self._checked(inputs), *(options if self.cosine else ()))
 
-    def _checked(self, inputs: Sequence[Array]) -> list[Array]:
+    def _checked(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        if not self._fit(inputs):
+            inputs = self._fitted(inputs)
+        if arrays.checks_values(inputs[0]):
+            for name, x, bounds in zip(self.inputs, inputs, self.ranges, strict=True):
+                if bounds is None:
+                    arrays.require_finite(name, x)
+                else:
+                    arrays.require_within(name, x, *bounds)
+        return inputs
+
+    def _fit(self, inputs: Sequence[Array]) -> bool:
+        """Whether kinds, dtypes, devices and shapes are right, found in little time."""
+        first = inputs[0]
+        if arrays.is_numpy(first):
+            alike = all(arrays.is_numpy(x) and x.dtype == first.dtype for x in inputs)
+        else:
+            torch = sys.modules.get("torch")
+            alike = torch is not None and all(
+                isinstance(x, torch.Tensor) and x.dtype == first.dtype and x.device == first.device
+                for x in inputs
+            )
+        if not alike or arrays.dtype_name(first) not in ("float32", "float64"):
+            return False
+        sizes: dict[str, int] = {}
+        for letters, x in zip(self.letters, inputs, strict=True):
+            shape = x.shape
+            if len(shape) != len(letters):
+                return False
+            for letter, size in zip(letters, shape, strict=True):
+                if sizes.setdefault(letter, size) != size:
+                    return False
+        return self._possible(sizes) is None
+
+    def _possible(self, sizes: dict[str, int]) -> str | None:
+        """What is wrong with sizes that agree; None: nothing."""
+        for letter, size in sizes.items():
+            if letter != "B" and size < 1:
+                return f"expected {letter} of at least 1"
+        if sizes.get("S", 1) % 2 == 0:
+            return "expected an odd width S"
+        if self.name == "write" and sizes.get("H", 1) > MAX_WRITE_HEADS:
+            return f"expected at most {MAX_WRITE_HEADS} heads H"
+        return None
+
+    def _fitted(self, inputs: Sequence[Array]) -> list[Array]:
+        """The inputs, widened under autocast; raises by name where one does not fit."""
         first = self.inputs[0]
         for name, x in zip(self.inputs, inputs, strict=True):
             arrays.require_array(name, x)
@@ -103,35 +153,20 @@ class Piece:
         half = () if arrays.on_cpu(inputs[0]) else ("float16", "bfloat16")
         arrays.require_dtype(first, inputs[0], ["float32", "float64", *half])
         sizes: dict[str, int] = {}
-        for name, x in zip(self.inputs, inputs, strict=True):
+        for name, letters, x in zip(self.inputs, self.letters, inputs, strict=True):
             arrays.require_dtype(name, x, [arrays.dtype_name(inputs[0])])
-            letters = _DIMENSIONS[name]
-            arrays.require_shape(name, x, letters, [sizes.get(each) for each in letters.split()])
-            for letter, size in zip(letters.split(), x.shape, strict=True):
-                if letter != "B" and size < 1:
-                    raise ValueError(
-                        f"{name}: expected {letter} of at least 1, got {list(x.shape)}"
-                    )
-                sizes[letter] = size
-            if name == "kernel" and sizes["S"] % 2 == 0:
-                raise ValueError(f"kernel: expected an odd width S, got {list(x.shape)}")
-        if "erase" in self.inputs and sizes["H"] > MAX_WRITE_HEADS:
-            raise ValueError(
-                f"weights: expected at most {MAX_WRITE_HEADS} heads H, got {sizes['H']}"
-            )
-        for name, x in zip(self.inputs, inputs, strict=True):
-            if name in _RANGES:
-                arrays.require_within(name, x, *_RANGES[name])
-            else:
-                arrays.require_finite(name, x)
-        return list(inputs)
+            arrays.require_shape(name, x, " ".join(letters), [sizes.get(each) for each in letters])
+            sizes |= zip(letters, x.shape, strict=True)
+            wrong = self._possible(sizes)
+            if wrong is not None:
+                raise ValueError(f"{name}: {wrong}, got {list(x.shape)}")
+        return inputs
 
     def _sizes(self, inputs: Sequence[Array]) -> dict[str, int]:
-        return {
-            letter: size
-            for name, x in zip(self.inputs, inputs, strict=False)
-            for letter, size in zip(_DIMENSIONS[name].split(), x.shape, strict=True)
-        }
+        sizes: dict[str, int] = {}
+        for letters, x in zip(self.letters, inputs, strict=True):
+            sizes.update(zip(letters, x.shape, strict=True))
+        return sizes
 
     def _run(self, suffix: str, inputs: Sequence[Array], options: Any, *rest: Array) -> None:
         sizes, first, dtype = self._sizes(inputs), inputs[0], arrays.dtype_name(inputs[0])
@@ -163,14 +198,14 @@ class Piece:
         count = len(self.inputs)
         inputs, options = [arrays.contiguous(x) for x in arguments[:count]], arguments[count:]
         sizes = self._sizes(inputs)
-        shape = tuple(sizes[letter] for letter in self.output.split())
+        shape = tuple(sizes[letter] for letter in self.output)
         out = arrays.empty(inputs[0], shape, arrays.dtype_name(inputs[0]))
         self._run("", inputs, options, out)
         return out
 
     def _forward_fake(self, *arguments: Any) -> Any:
         sizes = self._sizes(arguments[: len(self.inputs)])
-        return arguments[0].new_empty(tuple(sizes[letter] for letter in self.output.split()))
+        return arguments[0].new_empty(tuple(sizes[letter] for letter in self.output))
 
     def _backward(self, *arguments: Any) -> tuple[Array, ...]:
         count = len(self.inputs)
