@@ -26,7 +26,8 @@ def register_autograd(
         library: The torch.library.Library that defined the op.
         overload: The op: ``torch.ops.polyad.<name>.default``.
         backward: Takes (ctx, *grads); returns a gradient, or None, for every argument, and for a
-            list of tensors a list of them.
+            list of tensors a list of them. ``ctx.needs_input_grad`` is flat: a list of tensors has
+            one entry for each.
         setup_context: Takes (ctx, inputs, output) and saves what backward needs.
 
     Raises:
@@ -69,7 +70,6 @@ def register_autograd(
     class Gradient(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, *arguments: Any) -> Any:
-            # these two come last, so that ctx.needs_input_grad counts as backward's caller does
             keyset, counts = arguments[-2:]
             inputs = nested(arguments[:-2], counts) if lists else arguments[:-2]
             with below_autograd():
@@ -80,7 +80,12 @@ def register_autograd(
 
         @staticmethod
         def backward(ctx: Any, *grads: Any) -> Any:
-            result = backward(ctx, *grads)
+            wanted = ctx.needs_input_grad
+            try:
+                ctx.needs_input_grad = wanted[:-2]
+                result = backward(ctx, *grads)
+            finally:
+                ctx.needs_input_grad = wanted
             if not isinstance(result, tuple):
                 result = (result,)
             return (*(flat(result) if lists else result), None, None)

@@ -404,11 +404,12 @@ def single(x):
         (lengths(5, 5, dtype=np.float64), TypeError, "lengths: expected dtype int64, got float64"),
         (lambda: scanned(lengths=[5, 5]), TypeError, "lengths: expected a numpy array or a torch tensor, got list"),
         (lambda: scanned(lengths=torch.tensor([5, 5])), TypeError, "lengths: expected a numpy array as inputs is, got a torch tensor"),
-        (lambda: scanned(epsilon=0.0), ValueError, "epsilon: expected a positive number, got 0.0"),
-        (lambda: scanned(epsilon=-1e-6), ValueError, "epsilon: expected a positive number, got -1e-06"),
-        (lambda: scanned(epsilon=float("nan")), ValueError, "epsilon: expected a positive number, got nan"),
-        (lambda: scanned(similarity="cosine"), ValueError, "similarity: expected root or sum, got 'cosine'"),
-        (lambda: scanned(head_activation="relu"), ValueError, "head_activation: expected linear or tanh, got 'relu'"),
+        (lambda: scanned(epsilon=0.0), ValueError, "epsilon: expected a finite number above 0, got 0.0"),
+        (lambda: scanned(epsilon=-1e-6), ValueError, "epsilon: expected a finite number above 0, got -1e-06"),
+        (lambda: scanned(epsilon=float("nan")), ValueError, "epsilon: expected a finite number above 0, got nan"),
+        (lambda: scanned(epsilon="1e-6"), TypeError, "epsilon: expected a number, got str"),
+        (lambda: scanned(similarity="cosine"), ValueError, "similarity: expected 'root' or 'sum', got 'cosine'"),
+        (lambda: scanned(head_activation="relu"), ValueError, "head_activation: expected 'linear' or 'tanh', got 'relu'"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(run, error, message):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from polyad._arrays import require_int
+from polyad.ops._ntm_piece import MAX_WRITE_HEADS
+from polyad.ops._ntm_scan import MOST_LAYERS, check_options
 from polyad.ops.ntm import NTMParameters, NTMState, scan
 
 __all__ = ["NTM"]
 
+CONTROLLERS = ("lstm", "feedforward")
 MEMORY_INITS = ("constant", "random", "learned")
 WEIGHTS_INITS = ("one_hot", "learned", "uniform")
 
@@ -18,16 +22,19 @@ WEIGHTS_INITS = ("one_hot", "learned", "uniform")
 class NTM(nn.Module):
     """A controller with heads on a memory of N rows of width M (Graves et al., 2014).
 
+    Weights and arithmetic are float32, or float64; under autocast inputs of a half type are taken
+    in the dtype of the weights. What the controller and the reads start from is learned, from zero.
+
     Args:
         input_size: I, features of a step.
         output_size: O; outputs are linear, apply a sigmoid or a loss on logits.
         controller: 'lstm' or 'feedforward' (tanh layers).
         hidden_size: H, of every layer of the controller.
-        num_layers: Layers of the controller.
+        num_layers: Layers of the controller, 1 .. 8.
         memory_rows: N.
         memory_width: M.
         read_heads: R.
-        write_heads: W.
+        write_heads: W, 1 .. 16.
         shift_width: S, odd: how far a head can move in a step is S // 2 rows either way.
         memory_init: How the memory starts: 'constant' (1e-6), 'random' (0.05 times normal, drawn
             once, kept in the state_dict) or 'learned' (a parameter that starts so).
@@ -40,6 +47,10 @@ class NTM(nn.Module):
         epsilon: Keeps the cosine similarity finite at zero.
         device: As everywhere in torch.
         dtype: As everywhere in torch.
+
+    Raises:
+        TypeError: A size that is not an int, an epsilon that is not a number.
+        ValueError: A size or a name that is not among these.
     """
 
     def __init__(
@@ -65,6 +76,28 @@ class NTM(nn.Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        for name, value, most in (
+            ("input_size", input_size, None),
+            ("output_size", output_size, None),
+            ("hidden_size", hidden_size, None),
+            ("num_layers", num_layers, MOST_LAYERS),
+            ("memory_rows", memory_rows, None),
+            ("memory_width", memory_width, None),
+            ("read_heads", read_heads, None),
+            ("write_heads", write_heads, MAX_WRITE_HEADS),
+            ("shift_width", shift_width, None),
+        ):
+            require_int(name, value, 1, most)
+        if shift_width % 2 == 0:
+            raise ValueError(f"shift_width: expected an odd width, got {shift_width}")
+        for name, word, known in (
+            ("controller", controller, CONTROLLERS),
+            ("memory_init", memory_init, MEMORY_INITS),
+            ("weights_init", weights_init, WEIGHTS_INITS),
+        ):
+            if word not in known:
+                raise ValueError(f"{name}: expected {' or '.join(map(repr, known))}, got {word!r}")
+        check_options(similarity, head_activation, epsilon)
         self.input_size, self.output_size = input_size, output_size
         self.controller, self.hidden_size, self.num_layers = controller, hidden_size, num_layers
         self.memory_rows, self.memory_width = memory_rows, memory_width
@@ -78,20 +111,25 @@ class NTM(nn.Module):
             return nn.Parameter(torch.empty(*shape, device=device, dtype=dtype))
 
         R, W, M, H, S = read_heads, write_heads, memory_width, hidden_size, shift_width
-        gates = 4 if controller == "lstm" else 1
+        lstm = controller == "lstm"
+        gates = 4 * H if lstm else H
         for layer in range(num_layers):
             size = H if layer else input_size + R * M
-            self.register_parameter(f"weight_ih_l{layer}", parameter(gates * H, size))
-            self.register_parameter(f"bias_ih_l{layer}", parameter(gates * H))
-            if controller == "lstm":
-                self.register_parameter(f"weight_hh_l{layer}", parameter(gates * H, H))
-                self.register_parameter(f"bias_hh_l{layer}", parameter(gates * H))
+            self.register_parameter(f"weight_ih_l{layer}", parameter(gates, size))
+            self.register_parameter(f"bias_ih_l{layer}", parameter(gates))
+            if lstm:
+                self.register_parameter(f"weight_hh_l{layer}", parameter(gates, H))
+                self.register_parameter(f"bias_hh_l{layer}", parameter(gates))
+        self._layered = [
+            [f"{name}_l{layer}" for layer in range(num_layers if lstm or "ih" in name else 0)]
+            for name in NTMParameters._fields[:4]
+        ]
         P = (R + W) * (M + 3 + S) + W * 2 * M
         self.head_weight, self.head_bias = parameter(P, H), parameter(P)
         self.output_weight = parameter(output_size, H + R * M)
         self.output_bias = parameter(output_size)
 
-        states = num_layers if controller == "lstm" else 0
+        states = num_layers if lstm else 0
         # with a batch of one, as `scan` takes a state that all sequences share
         self.initial_h, self.initial_c = parameter(states, 1, H), parameter(states, 1, H)
         self.initial_reads = parameter(1, R, M)
@@ -135,20 +173,18 @@ class NTM(nn.Module):
         """Return the weights as `polyad.ops.ntm.scan` takes them."""
         own = self._parameters  # attributes of a module take ten times as long to look up
 
-        def layers(name: str) -> tuple[Tensor, ...]:
-            names = (f"{name}_l{layer}" for layer in range(self.num_layers))
-            return tuple(cast(Tensor, own[name]) for name in names if name in own)
+        def find(name: str) -> Tensor:
+            found = own.get(name)
+            if found is None:  # pruned or parametrized
+                found = getattr(self, name)
+            return found
 
-        return NTMParameters(
-            layers("weight_ih"),
-            layers("weight_hh"),
-            layers("bias_ih"),
-            layers("bias_hh"),
-            *(cast(Tensor, own[name]) for name in NTMParameters._fields[4:]),
-        )
+        ih, hh, bias_ih, bias_hh = (tuple(map(find, names)) for names in self._layered)
+        rest = map(find, NTMParameters._fields[4:])
+        return NTMParameters(ih, hh, bias_ih, bias_hh, *rest)
 
     def _shared_state(self) -> NTMState:
-        weights = self.initial_weights
+        weights: Tensor = self.initial_weights
         if self.weights_init == "learned":
             weights = torch.softmax(weights, dim=-1)
         memory, reads = self.initial_memory, self.initial_reads
@@ -184,7 +220,21 @@ class NTM(nn.Module):
         Returns:
             (outputs [B, T, O], state), with a `polyad.ops.ntm.NTMTrace` as third if asked for.
             Outputs are zero after a sequence's end, and its state is that of its last step.
+
+        Raises:
+            TypeError: A wrong kind or dtype.
+            ValueError: A wrong shape, device or value.
+            polyad.ops.ntm.NotFiniteError: A sequence ran into infinity or NaN (on the CPU).
         """
+        if isinstance(inputs, Tensor):
+            if inputs.shape[2:] != (self.input_size,):
+                raise ValueError(
+                    f"inputs: expected [B, T, I] = [B, T, {self.input_size}], "
+                    f"got {list(inputs.shape)}"
+                )
+            dtype = self.head_bias.dtype
+            if inputs.dtype != dtype and torch.is_autocast_enabled(inputs.device.type):
+                inputs = inputs.to(dtype)
         if state is None:
             state = self._shared_state()
         return scan(
@@ -201,5 +251,16 @@ class NTM(nn.Module):
 
     def step(self, x: Tensor, state: NTMState) -> tuple[Tensor, NTMState]:
         """Run one step, x [B, I] to outputs [B, O]; exactly what a sequence of them gives."""
+        if x.dim() != 2:
+            raise ValueError(f"x: expected [B, I] = [B, {self.input_size}], got {list(x.shape)}")
         outputs, state = self(x[:, None], state)
         return outputs[:, 0], state
+
+    def extra_repr(self) -> str:
+        """Name the sizes, as the layers of torch do."""
+        return (
+            f"{self.input_size}, {self.output_size}, controller={self.controller!r}, "
+            f"hidden_size={self.hidden_size}, num_layers={self.num_layers}, "
+            f"memory_rows={self.memory_rows}, memory_width={self.memory_width}, "
+            f"read_heads={self.read_heads}, write_heads={self.write_heads}"
+        )

@@ -12,12 +12,16 @@ from polyad import _arrays as arrays
 from polyad import _backend
 from polyad._arrays import Array
 from polyad._register import Op
+from polyad.ops._ntm_piece import (
+    MAX_WRITE_HEADS,
+    SIMILARITIES,
+    require_epsilon,
+    require_similarity,
+)
 
 FLOATS = ("float32", "float64")
-SIMILARITIES = ("root", "sum")
 HEAD_ACTIVATIONS = ("linear", "tanh")
 MOST_LAYERS = 8
-MOST_WRITE_HEADS = 16
 
 
 class NTMState(NamedTuple):
@@ -312,7 +316,7 @@ def _fake_tape_size(inputs: Any, sizes: _Sizes) -> int:
     On the CPU the numbers that its layout needs hold for all batches and lengths, so that one
     compiled function serves them; on CUDA they do not, and the sizes become those of this call.
     """
-    is_double, on_cpu = arrays.dtype_name(inputs) == "float64", arrays.on_cpu(inputs)
+    is_double, on_cpu = arrays.dtype_name(inputs) == "float64", inputs.device.type != "cuda"
     known = sizes._replace(batch=1, steps=1) if on_cpu else sizes
     call = _call(_Sizes._make(int(n) for n in known), is_double, on_cpu, 1)
     row_stride = call.tape[-1][-1]
@@ -392,7 +396,7 @@ def _scan_backward(
 
 
 def _wanted_of(grads: list[Array], state: list[Array], wanted: list[bool]) -> list[Array]:
-    """The gradients of a state, summed over the batch if all sequences share it; empty: unwanted."""
+    """Gradients of a state: summed over the batch if all sequences share it; empty: unwanted."""
     result = []
     for grad, x, want, axis in zip(grads, state, wanted[1:], (0, 0, 0, 1, 1), strict=True):
         if not want:
@@ -470,15 +474,12 @@ scan_backward_op = Op(
 )
 
 
-def _check_options(similarity: str, head_activation: str, epsilon: float) -> None:
-    if similarity not in SIMILARITIES:
-        raise ValueError(f"similarity: expected {' or '.join(SIMILARITIES)}, got {similarity!r}")
+def check_options(similarity: Any, head_activation: Any, epsilon: Any) -> None:
+    """Raise for an option of `scan` that it does not know."""
+    require_similarity(similarity)
+    require_epsilon(epsilon)
     if head_activation not in HEAD_ACTIVATIONS:
-        raise ValueError(
-            f"head_activation: expected {' or '.join(HEAD_ACTIVATIONS)}, got {head_activation!r}"
-        )
-    if not 0 < epsilon < float("inf"):
-        raise ValueError(f"epsilon: expected a positive number, got {epsilon}")
+        raise ValueError(f"head_activation: expected 'linear' or 'tanh', got {head_activation!r}")
 
 
 def _check(inputs: Any, state: NTMState, parameters: NTMParameters, layers: int) -> None:
@@ -515,8 +516,8 @@ def _check(inputs: Any, state: NTMState, parameters: NTMParameters, layers: int)
     arrays.require_shape("state.memory", state.memory, "B N M", (None, None, None))
     if state.memory.shape[0] not in (1, B):
         raise ValueError(
-            f"state.memory: expected [B, N, M] with B = {B} as inputs has, or 1 for a state that all "
-            f"sequences share, got {list(state.memory.shape)}"
+            f"state.memory: expected [B, N, M] with B = {B} as inputs has, or 1 for a state that "
+            f"all sequences share, got {list(state.memory.shape)}"
         )
     of_state = state.memory.shape[0]
     N, M = state.memory.shape[1:]
@@ -528,9 +529,9 @@ def _check(inputs: Any, state: NTMState, parameters: NTMParameters, layers: int)
         raise ValueError(
             f"state.memory: expected at least one row and one column, got [N, M] = [{N}, {M}]"
         )
-    if R < 1 or not 1 <= K - R <= MOST_WRITE_HEADS:
+    if R < 1 or not 1 <= K - R <= MAX_WRITE_HEADS:
         raise ValueError(
-            f"state.weights: expected at least one read head and 1 .. {MOST_WRITE_HEADS} write "
+            f"state.weights: expected at least one read head and 1 .. {MAX_WRITE_HEADS} write "
             f"heads, got {R} and {K - R}"
         )
     arrays.require_shape("head_weight", parameters.head_weight, "P H", (None, None))
@@ -545,15 +546,16 @@ def _check(inputs: Any, state: NTMState, parameters: NTMParameters, layers: int)
     if H < 1:
         raise ValueError("head_weight: expected at least one hidden unit, got [P, H] = [P, 0]")
     arrays.require_shape("output_weight", parameters.output_weight, "O H+RM", (None, H + R * M))
+    outputs = parameters.output_weight.shape[0]
     sizes = _Sizes(
-        B, inputs.shape[1], features, parameters.output_weight.shape[0], H, layers, N, M, R, K - R, S,
-        lstm, False, False, 0,
-    )  # fmt: skip
+        B, inputs.shape[1], features, outputs, H, layers, N, M, R, K - R, S, lstm, False, False, 0
+    )
     letters = {1: "G", 2: "G H", 3: "L B H"}
+    own_letters = {"weight_ih[0]": "G I+RM", "head_bias": "P", "output_bias": "O"}
     for (name, x), shape in zip(
         named, [*sizes.state_shapes(of_state), *sizes.parameter_shapes()], strict=True
     ):
-        arrays.require_shape(name, x, letters[len(shape)], shape)
+        arrays.require_shape(name, x, own_letters.get(name, letters[len(shape)]), shape)
 
 
 def _is_right(inputs: Any, state: Any, parameters: list[Any], layers: int) -> bool:
@@ -567,7 +569,7 @@ def _is_right(inputs: Any, state: Any, parameters: list[Any], layers: int) -> bo
             and sizes.steps >= 1
             and 1 <= layers <= MOST_LAYERS
             and min(sizes.rows, sizes.width, sizes.reads, sizes.hidden, sizes.shifts) >= 1
-            and 1 <= sizes.writes <= MOST_WRITE_HEADS
+            and 1 <= sizes.writes <= MAX_WRITE_HEADS
             and sizes.shifts % 2 == 1
             and arrays.dtype_name(inputs) in FLOATS
         ):
@@ -581,8 +583,8 @@ def _is_right(inputs: Any, state: Any, parameters: list[Any], layers: int) -> bo
                 return False
             if not numpy and x.device != inputs.device:
                 return False
-    except (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError):
-        return False
+    except (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError, RuntimeError):
+        return False  # a RuntimeError: for a device without kernels
     return True
 
 
@@ -681,7 +683,7 @@ def scan(
     Source: Graves, Wayne and Danihelka (2014), Neural Turing Machines, equations 1 to 9.
     """
     layers = len(parameters.weight_ih)
-    _check_options(similarity, head_activation, epsilon)
+    check_options(similarity, head_activation, epsilon)
     flat = [
         *(x for group in parameters[:4] for x in group),
         *parameters[4:],
