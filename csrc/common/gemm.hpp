@@ -31,12 +31,12 @@ POLYAD_INLINE constexpr std::int64_t packed_size(std::int64_t K, std::int64_t N)
 template <class T, class Row>
 void pack_rows(const Row& row, std::int64_t K, std::int64_t N, T* packed) {
   for (std::int64_t n = 0; n < N; n += kPanel<T>) {
-    const std::int64_t count = N - n < kPanel<T> ? N - n : kPanel<T>;
     for (std::int64_t k = 0; k < K; ++k, packed += kPanel<T>) {
       const T* from = row(k);
-      const std::int64_t taken = from == nullptr ? 0 : count;
-      if (taken > 0) std::memcpy(packed, from + n, static_cast<std::size_t>(taken) * sizeof(T));
-      for (std::int64_t j = taken; j < kPanel<T>; ++j) packed[j] = T{0};
+      for (std::int64_t j = 0; j < kPanel<T>; j += kLanes<T>) {
+        const bool any = from != nullptr && n + j < N;
+        store(packed + j, any ? load_up_to(from + n + j, N - n - j) : Vector<T>{});
+      }
     }
   }
 }

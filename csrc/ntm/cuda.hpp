@@ -67,11 +67,13 @@ void write_backward(const WriteBackwardArgs<X, T>& args, cudaStream_t stream);
 std::int64_t scan_scratch(const ScanShape& shape, bool is_double);
 std::int64_t scan_backward_scratch(const ScanShape& shape, std::int64_t stride, bool is_double);
 
-// Steps between two checkpoints: one while the memories of all steps stay below 1 GiB.
+// Steps between two checkpoints: to fetch a small memory for every step costs less than to write it
+// again. Depends on the memory's size alone, as the size of a record may be asked for before batch
+// and steps are known.
 template <class T>
 POLYAD_INLINE constexpr std::int64_t scan_checkpoint_stride(const ScanShape& shape) {
   const std::int64_t each = whole_lines<T>(shape.rows) * shape.width * std::int64_t{sizeof(T)};
-  return shape.batch * shape.steps * each <= (std::int64_t{1} << 30) ? 1 : 8;
+  return each <= (std::int64_t{64} << 10) ? 1 : kCheckpointStride;
 }
 
 void scan(const ScanArgs<float>& args, cudaStream_t stream);

@@ -108,7 +108,7 @@ POLYAD_INLINE constexpr std::int64_t scan_checkpoints(std::int64_t steps, std::i
 // Steps between two checkpoints: writing a step's memory again costs less than to keep it, from the
 // first step on (memory that is kept must be fetched from the system and misses the cache), and the
 // copies of one stretch still fit the second-level cache at the usual sizes.
-inline constexpr std::int64_t kCheckpointStride = 4;
+inline constexpr std::int64_t kCheckpointStride = 8;
 
 template <class T>
 struct ScanArgs {

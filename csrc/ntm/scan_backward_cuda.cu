@@ -93,38 +93,43 @@ struct BackwardKernel {
   Scratch<T> scratch;
 };
 
-// memory [M, stride] <- the memory before step t. Each thread has elements of its own all the way
-// from the checkpoint, so that nobody waits.
+// memory [M, stride] <- the memory before step t: a checkpoint, or what was written again since
+// one. The last step of a stretch writes all its memories again. Each thread has elements of its
+// own all the way, so that nobody waits.
 template <class T>
 __device__ __forceinline__ void memory_before(const BackwardKernel<T>& kernel,
                                               const Heads<T>& heads, std::int64_t b, std::int64_t t,
                                               bool first, T* memory) {
   const ScanShape& shape = kernel.args.shape;
   const ScanRecord<const T>& record = kernel.args.record;
-  const std::int64_t stride = record.stride, KN = shape.heads() * shape.rows;
+  const std::int64_t stride = record.stride, begin = t / stride * stride;
   const int padded = static_cast<int>(whole_lines<T>(shape.rows));
+  const auto for_elements = [&](const auto& body) {
+    for (int m = warp_rank(); m < heads.width; m += block_warps()) {
+      for (int i = lane_rank(); i < heads.rows; i += kWarp) body(m, i, m * heads.stride + i);
+    }
+  };
+  const std::int64_t each = memory_size<T>(shape);
+  T* memories = kernel.args.scratch + kernel.scratch.memories + blockIdx.x * stride * each;
+  if (t > begin && !first && t % stride != stride - 1) {
+    const T* from = memories + (t - begin) * each;
+    for_elements([&](int, int, int at) { memory[at] = from[at]; });
+    return;
+  }
   const T* checkpoint = record.memory + (b * scan_checkpoints(shape.steps, stride) + t / stride) *
                                             heads.width * padded;
-  T* memories =
-      kernel.args.scratch + kernel.scratch.memories + blockIdx.x * stride * memory_size<T>(shape);
-  for (int m = warp_rank(); m < heads.width; m += block_warps()) {
-    for (int i = lane_rank(); i < heads.rows; i += kWarp) {
-      const int at = m * heads.stride + i;
-      T value;
-      if (stride > 1 && !first && t % stride != stride - 1) {
-        value = memories[t % stride * memory_size<T>(shape) + at];
-      } else {
-        value = checkpoint[m * padded + i];
-        for (std::int64_t u = t / stride * stride; u < t; ++u) {
-          memories[u % stride * memory_size<T>(shape) + at] = value;
-          const T* parameters = record.heads + (b * shape.steps + u) * shape.head_outputs();
-          const T* weights = record.weights + (b * (shape.steps + 1) + u + 1) * KN;
-          value = written_at(write_heads_of(shape, heads, parameters, weights), heads.rows, m, i,
-                             value);
-        }
-      }
-      memory[at] = value;
-    }
+  for_elements([&](int m, int i, int at) { memory[at] = checkpoint[m * padded + i]; });
+  for (std::int64_t u = begin; u < t; ++u) {
+    const T* parameters = record.heads + (b * shape.steps + u) * shape.head_outputs();
+    const T* weights =
+        record.weights + (b * (shape.steps + 1) + u + 1) * shape.heads() * shape.rows;
+    const WriteHeads<T> writes = write_heads_of(shape, heads, parameters, weights);
+    T* to = memories + (u - begin) * each;
+    for_elements([&](int m, int i, int at) {
+      const T before = memory[at];
+      to[at] = before;
+      memory[at] = written_at(writes, heads.rows, m, i, before);
+    });
   }
 }
 
