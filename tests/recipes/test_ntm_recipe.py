@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,7 @@ SMALL = {
     "ranges": {"longest": 2},
     "network": {"hidden_size": 8, "memory_rows": 6, "memory_width": 4},
 }
+FIRST, LAST_BITS = Path(__file__).parent / "ntm-1", 3.2662298
 PLAN = {"batch": 2, "sequences": 44, "validate_every": 10, "validation": 6, "lr": 1e-2}
 UNTIMED = ("seconds", "seconds_train")
 
@@ -325,6 +327,18 @@ def test_a_damaged_run_is_named(whole, tmp_path, damage, message):
     with pytest.raises(RunError) as caught:
         ntm.resume(run)
     assert message in str(caught.value)
+
+
+def test_the_first_format_goes_on(tmp_path):
+    """A run of format_version 1, stopped after 6 of 8 steps; later versions must go on with it."""
+    run = tmp_path / "run"
+    shutil.copytree(FIRST, run)
+    before = Run.open(run).history()
+    assert ntm_training.read_checkpoint(Run.open(run))["polyad"]["step"] == 6
+    made = ntm.resume(run)
+    assert made.history()[:3] == before
+    assert [row["step"] for row in made.history()] == [2, 4, 6, 8]
+    assert made.history()[-1]["bits_per_sequence"] == pytest.approx(LAST_BITS, rel=1e-4)
 
 
 def test_a_checkpoint_of_a_later_format_is_refused(whole, tmp_path):

@@ -17,6 +17,7 @@ from polyad.report.look import (
     RULE,
     SKY,
     VERMILION,
+    apart,
     in_our_look,
     new_figure,
 )
@@ -199,30 +200,37 @@ def longer(records: Sequence[Record]) -> Figure:
         records: The sequences.
     """
     counted = [int(record.mask.sum()) for record in records]
-    outputs = records[0].targets.shape[1]
-    cell = min(0.16, (WIDTH - 1.2) / max(counted))
-    row = max(cell, 0.07)
-    # Long sequences come in lines of their own; each is as wide as its number of steps.
+    most, outputs = max(counted), records[0].targets.shape[1]
+    columns = max(1, min(len(records), 24 // most))  # short answers stand side by side
+    lines = -(-len(records) // columns)
+    cell = min(0.2 if columns == 1 else 0.4, (WIDTH - 1.2) / (columns * (most + 0.4)))
+    row = max(min(cell, 0.16), 0.07)
     figure = new_figure(
-        WIDTH, len(records) * (2 * row * outputs + 0.42) + 0.1, h_pad=0.03, hspace=0.0
+        max(4.5, 1.2 + columns * cell * (most + 0.4)),
+        lines * (2 * row * outputs + (0.42 if columns == 1 else 0.6)) + 0.1,
+        h_pad=0.03,
+        hspace=0.0,
     )
-    grid = figure.add_gridspec(2 * len(records), 1)
+    grid = figure.add_gridspec(2 * lines, columns)
     for i, (record, steps) in enumerate(zip(records, counted, strict=True)):
         wrong = record.wrong[record.mask]
-        title = f"{record.label}: {int(wrong.sum())} of {wrong.size:,} bits wrong"
+        line, column = divmod(i, columns)
+        found = f"{int(wrong.sum())} of {wrong.size:,} bits wrong"
         for j, (name, values) in enumerate(
             (("target", record.targets), ("output", record.outputs))
         ):
-            axes = figure.add_subplot(grid[2 * i + j])
+            axes = figure.add_subplot(grid[2 * line + j, column])
             _bits(axes, values[record.mask])
-            axes.set_xlim(-0.5, max(counted) - 0.5)
+            axes.set_xlim(-0.5, most - 0.5)
             for spine in axes.spines.values():
                 spine.set_visible(False)
-            _name(axes, name)
+            if column == 0:
+                _name(axes, name)
             if j == 0:
-                axes.set_title(title, fontsize=10.5)
+                between = ": " if columns == 1 else "\n"
+                axes.set_title(f"{record.label}{between}{found}", fontsize=10 - 0.3 * columns)
             else:
-                _dots(axes, wrong, (0.55 * 72 * min(cell, row)) ** 2)
+                _dots(axes, wrong, max(2.2, 0.5 * 72 * min(cell, row)) ** 2)
             axes.add_patch(_outline(steps, outputs))
     return figure
 
@@ -284,7 +292,7 @@ def heads(record: Record) -> Figure:
     rows = used_rows(record)
     steps = len(record.inputs)
     cell = min(0.2, (WIDTH - 1.4) / steps)
-    tall = min(2.6, max(1.1, 0.075 * (rows.stop - rows.start)))
+    tall = min(2.6, max(1.1, 0.075 * (rows.stop - rows.start)), max(0.5, 9 / len(shown)))
     strip = 0.1 * record.inputs.shape[1]
     figure = new_figure(
         max(4.5, cell * steps + 1.4), strip + len(shown) * (tall + 0.08) + 0.7,
@@ -304,7 +312,7 @@ def heads(record: Record) -> Figure:
         _frame(axes)
         axes.yaxis.set_major_locator(_whole_numbers())
         axes.tick_params(axis="y", length=3, color=RULE, labelsize=8.5)
-        _name(axes, f"{name}\nhead", colour)
+        _name(axes, (name + " ").replace(" ", "\nhead ", 1), colour)
     _steps_axis(panels[-1], steps)
     return figure
 
@@ -351,6 +359,29 @@ def memory(record: Record) -> Figure:
     return figure
 
 
+def _floor(rows: Sequence[Mapping[str, float]], published: Sequence[Published]) -> float:
+    """Return the power of ten below all points: where a logarithmic axis of bits ends."""
+    if any(p.bits is None for p in published):
+        return LEAST
+    least = min([row["bits_per_sequence"] for row in rows] + [p.bits or LEAST for p in published])
+    return max(LEAST, float(10 ** np.floor(np.log10(max(LEAST, least)))))
+
+
+def _name_levels(axes: Axes, levels: Mapping[str, float]) -> None:
+    """Write the names of horizontal lines to their right, apart from each other."""
+    transform = axes.transData + axes.transAxes.inverted()
+    at = [float(transform.transform((1, value))[1]) for value in levels.values()]
+    for place, (name, value) in zip(apart(at, 0.075), levels.items(), strict=True):
+        axes.annotate(
+            f"{name}, {value:.4g}",
+            (1.015, place),
+            xycoords="axes fraction",
+            va="center",
+            fontsize=9.5,
+            annotation_clip=False,
+        )
+
+
 @in_our_look
 def learning(rows: Sequence[Mapping[str, float]], task: str, best: float | None = None) -> Figure:
     """Draw bits a sequence against sequences of training, with the paper's figures beside them.
@@ -364,7 +395,8 @@ def learning(rows: Sequence[Mapping[str, float]], task: str, best: float | None 
     axes = figure.add_subplot()
     axes.grid(axis="y")
     axes.set_axisbelow(True)
-    floor = LEAST if best is None else 0.0
+    published = PUBLISHED.get(task, ())
+    floor = _floor(rows, published) if best is None else 0.0
     x = np.array([row["sequences"] for row in rows])
     for name, colour, width in (
         ("bits_per_sequence_train", SKY, 1.2),
@@ -374,7 +406,6 @@ def learning(rows: Sequence[Mapping[str, float]], task: str, best: float | None 
             x, np.maximum([row[name] for row in rows], floor), color=colour, linewidth=width,
             label="held out" if width > 2 else "while training",
         )  # fmt: skip
-    published = PUBLISHED.get(task, ())
     for network, marker in (("NTM", "o"), ("LSTM", "s")):
         points = [p for p in published if p.network == network and p.sequences is not None]
         if points:
@@ -384,22 +415,19 @@ def learning(rows: Sequence[Mapping[str, float]], task: str, best: float | None 
                 marker, color=GREY, markersize=6.5, markerfacecolor=PAPER, markeredgewidth=1.6,
                 label=f"{network} of the paper", zorder=4, clip_on=False,
             )  # fmt: skip
-    levels = {f"{p.network} of the paper": p.bits for p in published if p.sequences is None}
+    levels = {f"{p.network} of the paper": p.bits or 0.0 for p in published if not p.sequences}
     if best is not None:
         levels["best estimator"] = best
-    for name, value in levels.items():
-        assert value is not None
+    for value in levels.values():
         axes.axhline(value, color=GREY, linewidth=1.2, linestyle=(0, (4, 3)))
-        axes.annotate(
-            f"{name}, {value:.4g}", (1, value), xycoords=("axes fraction", "data"),
-            xytext=(0, 3), textcoords="offset points", ha="right", fontsize=9, color=INK,
-        )  # fmt: skip
     axes.set_xscale("log")
+    axes.margins(y=0.08)
     if best is None:
         axes.set_yscale("log")
         axes.set_ylim(bottom=floor)
-        ticks = [10.0**n for n in range(-3, 4) if 10.0**n < axes.get_ylim()[1]]
-        axes.set_yticks(ticks, [f"≤ {t:g}" if t == floor else f"{t:g}" for t in ticks])
+        ticks = [10.0**n for n in range(-3, 4) if floor <= 10.0**n < axes.get_ylim()[1]]
+        axes.set_yticks(ticks, [f"≤ {t:g}" if t == LEAST else f"{t:g}" for t in ticks])
+    _name_levels(axes, levels)
     axes.minorticks_off()
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set(xlabel="sequences of training", ylabel="bits a sequence")

@@ -176,7 +176,8 @@
     } else parts.push("It watches: this step's output does not count.");
     (heads || []).forEach(([name, writes], k) => {
       const [row, part] = most(k);
-      parts.push(`The ${name} head ${writes ? "writes to" : "reads"} ` +
+      const head = name.replace(/( \d+)?$/, " head$1");
+      parts.push(`The ${head} ${writes ? "writes to" : "reads"} ` +
         (part < 0.3 ? "many rows at once" : `row ${row} (${Math.round(100 * part)} %)`) + ".");
     });
     say.textContent = parts.join(" ");
