@@ -420,7 +420,7 @@ def test_two_processes_share_a_batch(whole, tmp_path):
         "--out", str(run),
     ]  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "polyad", *words], capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "polyad", *words], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     ours, theirs = (json.loads((r / "history.json").read_text())["columns"] for r in (run, whole))

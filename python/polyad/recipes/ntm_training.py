@@ -334,7 +334,8 @@ class _Keeper(Callback):
         on_progress: Progress | None,
     ) -> None:
         self.run, self.training, self.rows, self.asked = run, training, rows, asked
-        self._on_progress = on_progress
+        self._on_progress = on_progress if is_main_process() else None
+        self._begun = run.begun  # of which the other processes hear only through this
         self._seconds = rows[-1]["seconds"] if rows else 0.0  # of training alone
         self._loggers: list[Logger] = []
         self._since = self._saved = time.perf_counter()
@@ -370,7 +371,7 @@ class _Keeper(Callback):
             _log(logger, self.rows[-1])
         self._show(now)
         trainer.should_stop = training.done >= training.plan.steps or training.plan.met(self.rows)
-        if trainer.should_stop or not self.run.begun:
+        if trainer.should_stop or not self._begun:
             self.save(trainer)
         if not trainer.should_stop:
             self._save_or_stop(trainer, now)
@@ -392,7 +393,7 @@ class _Keeper(Callback):
 
     def save(self, trainer: Trainer) -> None:
         """Write history, weights, checkpoint, in this order: a history that runs ahead is cut."""
-        self._saved = time.perf_counter()
+        self._saved, self._begun = time.perf_counter(), True
         if trainer.is_global_zero and not self.run.begun:
             self.run.begin()
             self._begin_logs()
