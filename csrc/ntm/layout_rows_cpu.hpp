@@ -15,14 +15,15 @@ namespace {
 template <class T>
 void transposed_rows(const T* from, std::int64_t rows, std::int64_t width, std::int64_t stride,
                      T* to) {
-  constexpr std::int64_t kColumns = 8;  // lines of `to` written side by side
-  for (std::int64_t m0 = 0; m0 < width; m0 += kColumns) {
-    const std::int64_t m1 = m0 + kColumns < width ? m0 + kColumns : width;
-    for (std::int64_t i = 0; i < rows; ++i) {
-      for (std::int64_t m = m0; m < m1; ++m) to[m * stride + i] = from[i * width + m];
-    }
-    for (std::int64_t m = m0; m < m1; ++m) {
-      for (std::int64_t i = rows; i < stride; ++i) to[m * stride + i] = T{0};
+  constexpr int L = kLanes<T>;
+  for (std::int64_t i = 0; i < stride; i += L) {
+    for (std::int64_t m = 0; m < width; m += L) {
+      Vector<T> block[L];
+      for (int r = 0; r < L; ++r) {
+        block[r] = i + r < rows ? load_up_to(from + (i + r) * width + m, width - m) : Vector<T>{};
+      }
+      transpose<1, T>(block);
+      for (int r = 0; r < L && m + r < width; ++r) store(to + (m + r) * stride + i, block[r]);
     }
   }
 }
@@ -31,11 +32,17 @@ void transposed_rows(const T* from, std::int64_t rows, std::int64_t width, std::
 template <class T>
 void rows_transposed(const T* from, std::int64_t rows, std::int64_t width, std::int64_t stride,
                      T* to) {
-  constexpr std::int64_t kColumns = 8;
-  for (std::int64_t m0 = 0; m0 < width; m0 += kColumns) {
-    const std::int64_t m1 = m0 + kColumns < width ? m0 + kColumns : width;
-    for (std::int64_t i = 0; i < rows; ++i) {
-      for (std::int64_t m = m0; m < m1; ++m) to[i * width + m] = from[m * stride + i];
+  constexpr int L = kLanes<T>;
+  for (std::int64_t i = 0; i < rows; i += L) {
+    for (std::int64_t m = 0; m < width; m += L) {
+      Vector<T> block[L];
+      for (int r = 0; r < L; ++r) {
+        block[r] = m + r < width ? load(from + (m + r) * stride + i) : Vector<T>{};
+      }
+      transpose<1, T>(block);
+      for (int r = 0; r < L && i + r < rows; ++r) {
+        store_first(to + (i + r) * width + m, block[r], width - m);
+      }
     }
   }
 }
