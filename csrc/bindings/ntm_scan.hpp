@@ -17,10 +17,11 @@ using Addresses = std::vector<Address>;
 // batch, steps, inputs, outputs, hidden, layers, rows, width, reads, writes, shifts, lstm,
 // read_first, tanh_heads, similarity
 inline ntm::ScanShape scan_shape(const Integers& n, double epsilon) {
-  return {n.at(0),      n.at(1),      n.at(2),      n.at(3),
-          n.at(4),      n.at(5),      n.at(6),      n.at(7),
-          n.at(8),      n.at(9),      n.at(10),     n.at(11) != 0,
-          n.at(12) != 0, n.at(13) != 0, static_cast<ntm::Similarity>(n.at(14)), epsilon};
+  return {
+      n.at(0),  n.at(1),       n.at(2),       n.at(3),       n.at(4),
+      n.at(5),  n.at(6),       n.at(7),       n.at(8),       n.at(9),
+      n.at(10), n.at(11) != 0, n.at(12) != 0, n.at(13) != 0, static_cast<ntm::Similarity>(n.at(14)),
+      epsilon};
 }
 
 // weight_ih of all layers, weight_hh, bias_ih, bias_hh, then head and output; as in NTMParameters

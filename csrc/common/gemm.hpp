@@ -1,9 +1,9 @@
-// Small matrix products in one fixed order: C[i, j] += sum_k A[i, k] B[k, j], k ascending, one fused
-// multiply-add after the other (v2: multiply, then add). An element's value does not depend on how
-// many rows or columns are computed with it, nor on threads. For *_cpu.cpp files only.
+// Small matrix products in one fixed order: C[i, j] += sum_k A[i, k] B[k, j], k ascending, one
+// fused multiply-add after the other (v2: multiply, then add). An element's value does not depend
+// on how many rows or columns are computed with it, nor on threads. For *_cpu.cpp files only.
 //
-// B is packed into panels of kPanel columns, [panel][K][kPanel], zeros past the last column: weights
-// that a loop uses again and again are then read in order.
+// B is packed into panels of kPanel columns, [panel][K][kPanel], zeros past the last column:
+// weights that a loop uses again and again are then read in order.
 #pragma once
 
 #include "common/vector.hpp"

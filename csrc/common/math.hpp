@@ -2,9 +2,9 @@
 // name, so that a formula can be written once for both.
 //
 // float on the CPU: exp and log by polynomials (Cephes' coefficients), relative error below 2 eps
-// over the range where the result is normal; exp gives 0 below -87.3 and infinity above 88.7; log is
-// for normal positive arguments. double, and both types on CUDA: the library's functions. NaN stays
-// NaN everywhere.
+// over the range where the result is normal; exp gives 0 below -87.3 and infinity above 88.7; log
+// is for normal positive arguments. double, and both types on CUDA: the library's functions. NaN
+// stays NaN everywhere.
 #pragma once
 
 #include "common/device.hpp"

@@ -44,8 +44,8 @@ POLYAD_INLINE void store(T* p, const Vector<T>& v) {
   std::memcpy(p, &v, sizeof(v));
 }
 
-// The first `count` numbers, or as many as there are lanes; zeros in the other lanes. No number past
-// the first `count` is touched; count may be negative.
+// The first `count` numbers, or as many as there are lanes; zeros in the other lanes. No number
+// past the first `count` is touched; count may be negative.
 template <class T>
 POLYAD_INLINE Vector<T> load_up_to(const T* p, std::int64_t count) {
   if (count >= kLanes<T>) return load(p);
@@ -88,7 +88,8 @@ POLYAD_INLINE void store_first(T* p, const Vector<T>& v, std::int64_t count) {
 
 template <class T>
 POLYAD_INLINE Vector<T> splat(T value) {
-  return value - Vector<T>{};  // unlike a sum with zero, this is the value itself: no addition is left
+  return value -
+         Vector<T>{};  // unlike a sum with zero, this is the value itself: no addition is left
 }
 
 // Integers as wide as T, one per lane: what comparisons give and shuffles take.

@@ -36,7 +36,8 @@ POLYAD_INLINE V cosine_scale(const V& square, T key, T epsilon, Similarity simil
   return 1 / (sqrt_of(square) * key + epsilon);
 }
 
-// alpha_i in dc_i/dM_i = q_i k - c_i alpha_i M_i: 1 / (n_i^2 + eps), or q_i |k| / n_i (0 at n_i = 0).
+// alpha_i in dc_i/dM_i = q_i k - c_i alpha_i M_i: 1 / (n_i^2 + eps), or q_i |k| / n_i (0 at n_i =
+// 0).
 template <class V, class T>
 POLYAD_INLINE V row_pull(const V& square, const V& scale, T key, T epsilon, Similarity similarity) {
   if (similarity == Similarity::root) return 1 / (square + epsilon);
@@ -66,7 +67,8 @@ POLYAD_INLINE V bounded_log(const V& shifted) {
   return log_of(shifted < smallest ? smallest : shifted);
 }
 
-// dL/dw~_i = gamma exp((gamma - 1) l_i - log sum_j exp(gamma l_j)) (wbar_i - tau): no division by w~
+// dL/dw~_i = gamma exp((gamma - 1) l_i - log sum_j exp(gamma l_j)) (wbar_i - tau): no division by
+// w~
 template <class V, class T>
 POLYAD_INLINE V sharpen_adjoint(const V& log_shifted, const V& grad, T tau, T gamma, T log_sum) {
   return gamma * exp_of((gamma - 1) * log_shifted - log_sum) * (grad - tau);

@@ -226,7 +226,8 @@ T sharpen_backward_of(const AddressingShape<T>& shape, T gamma, const T* logs, T
                       const T* weights, const T* grad_weights, T* grad) {
   constexpr int L = kLanes<T>;
   Vector<T> sum = {};
-  for (std::int64_t i = 0; i < shape.stride; i += L) sum += load(grad_weights + i) * load(weights + i);
+  for (std::int64_t i = 0; i < shape.stride; i += L)
+    sum += load(grad_weights + i) * load(weights + i);
   const T tau = sum_of_lanes<T>(sum);
   Vector<T> to_gamma = {};
   T* row = grad + halo<T>(shape.shifts);
@@ -284,7 +285,8 @@ T content_backward_of(const AddressingShape<T>& shape, T beta, const T* squares,
                       const AddressingTrail<T>& trail, T* grad, T* pull, T* key_pull_sum) {
   constexpr int L = kLanes<T>;
   Vector<T> sum = {};
-  for (std::int64_t i = 0; i < shape.stride; i += L) sum += load(grad + i) * load(trail.content + i);
+  for (std::int64_t i = 0; i < shape.stride; i += L)
+    sum += load(grad + i) * load(trail.content + i);
   const T mean = sum_of_lanes<T>(sum);
   Vector<T> to_beta = {}, to_key = {};
   for (std::int64_t i = 0; i < shape.stride; i += L) {
@@ -307,8 +309,8 @@ T content_backward_of(const AddressingShape<T>& shape, T beta, const T* squares,
 // (pull may be null: zero), and grad_key_k. to_dots [K][Np], pull [Np], key_pull_sums [K].
 template <int Heads, class T>
 void dots_backward_of(const T* memory, const AddressingShape<T>& shape, const Head<T>* heads,
-                      const Head<T>* grads, const T* to_dots, const T* pull,
-                      const T* key_pull_sums, T* grad_memory) {
+                      const Head<T>* grads, const T* to_dots, const T* pull, const T* key_pull_sums,
+                      T* grad_memory) {
   const std::int64_t n = shape.stride;
   for (std::int64_t m = 0; m < shape.width; ++m) {
     const T* row = memory + m * n;
@@ -365,9 +367,9 @@ void address_backward(const T* memory, const AddressingShape<T>& shape, const He
                       const AddressingTrail<T>* trails, const T* weights, T* grad_weights,
                       const Head<T>* grads, T* grad_memory, T* scratch) {
   const std::int64_t n = shape.stride;
-  T* to_dots = scratch;             // [K][Np]
-  T* pull = to_dots + count * n;    // [Np]
-  T* sums = pull + n;               // [K], padded
+  T* to_dots = scratch;                  // [K][Np]
+  T* pull = to_dots + count * n;         // [Np]
+  T* sums = pull + n;                    // [K], padded
   T* shifted = sums + padded<T>(count);  // [halo + Np + halo]
   fill(pull, 0, n, T{0});
   for (std::int64_t k = 0; k < count; ++k) {
@@ -379,8 +381,8 @@ void address_backward(const T* memory, const AddressingShape<T>& shape, const He
     shift_backward_of(shape, head.kernel, trail.mixed, shifted, grads[k].kernel, grad);
     *grads[k].gate = interpolate_backward_of(shape, *head.gate, trail.content, previous + k * n,
                                              grad, grad, to_dots + k * n);
-    *grads[k].beta = content_backward_of(shape, *head.beta, squares, trail, to_dots + k * n, pull,
-                                         sums + k);
+    *grads[k].beta =
+        content_backward_of(shape, *head.beta, squares, trail, to_dots + k * n, pull, sums + k);
   }
   dots_backward(memory, shape, heads, grads, count, to_dots, pull, sums, grad_memory);
 }

@@ -1,5 +1,5 @@
-// The formulas of reading and writing on a value type V: a number on CUDA, a register of rows on the
-// CPU.
+// The formulas of reading and writing on a value type V: a number on CUDA, a register of rows on
+// the CPU.
 #pragma once
 
 #include <cstdint>

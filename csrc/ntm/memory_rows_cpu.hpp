@@ -93,16 +93,15 @@ void write_backward_of(const T* before, std::int64_t stride, std::int64_t width,
         const std::int64_t at = m * stride + i;
         const auto weight = [&](std::int64_t h) { return load(weights + h * stride + i); };
         store(grad_memory + at,
-              written_backward<Heads>(
-                  load(before + at), load(grad_memory + at), heads.count, weight, heads.erase + m,
-                  heads.add + m, heads.stride,
-                  [&](std::int64_t h, const Vector<T>& to_weight, const Vector<T>& erase,
-                      const Vector<T>& add) {
-                    T* grad = grad_weights + h * stride + i;
-                    store(grad, load(grad) + to_weight);
-                    to_erase[h] += erase;
-                    to_add[h] += add;
-                  }));
+              written_backward<Heads>(load(before + at), load(grad_memory + at), heads.count,
+                                      weight, heads.erase + m, heads.add + m, heads.stride,
+                                      [&](std::int64_t h, const Vector<T>& to_weight,
+                                          const Vector<T>& erase, const Vector<T>& add) {
+                                        T* grad = grad_weights + h * stride + i;
+                                        store(grad, load(grad) + to_weight);
+                                        to_erase[h] += erase;
+                                        to_add[h] += add;
+                                      }));
       }
       for (std::int64_t h = 0; h < heads.count; ++h) {
         grads.erase[h * grads.stride + m] = sum_of_lanes<T>(to_erase[h]);

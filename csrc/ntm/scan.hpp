@@ -49,14 +49,16 @@ struct ScanShape {
   Similarity similarity;
   double epsilon;
 
-  POLYAD_INLINE constexpr std::int64_t heads() const { return reads + writes; }              // K
-  POLYAD_INLINE constexpr std::int64_t basic() const { return width + 3 + shifts; }          // a read head
-  POLYAD_INLINE constexpr std::int64_t write_basic() const { return basic() + 2 * width; }   // a write head
-  POLYAD_INLINE constexpr std::int64_t head_outputs() const {                                // P
+  POLYAD_INLINE constexpr std::int64_t heads() const { return reads + writes; }      // K
+  POLYAD_INLINE constexpr std::int64_t basic() const { return width + 3 + shifts; }  // a read head
+  POLYAD_INLINE constexpr std::int64_t write_basic() const {
+    return basic() + 2 * width;
+  }                                                            // a write head
+  POLYAD_INLINE constexpr std::int64_t head_outputs() const {  // P
     return reads * basic() + writes * write_basic();
   }
-  POLYAD_INLINE constexpr std::int64_t read_size() const { return reads * width; }           // R M
-  POLYAD_INLINE constexpr std::int64_t gates() const { return (lstm ? 4 : 1) * hidden; }     // G
+  POLYAD_INLINE constexpr std::int64_t read_size() const { return reads * width; }        // R M
+  POLYAD_INLINE constexpr std::int64_t gates() const { return (lstm ? 4 : 1) * hidden; }  // G
   POLYAD_INLINE constexpr std::int64_t layer_inputs(std::int64_t layer) const {
     return layer == 0 ? inputs + read_size() : hidden;
   }
@@ -86,8 +88,9 @@ struct ScanState {
   T* c;        // [L, B, H], LSTM only
 };
 
-// What forward leaves for backward and for a trace. Row t + 1 is what step t left, row 0 the initial
-// state; rows past a sequence's end are zero. Every pointer is null where nothing is to be kept.
+// What forward leaves for backward and for a trace. Row t + 1 is what step t left, row 0 the
+// initial state; rows past a sequence's end are zero. Every pointer is null where nothing is to be
+// kept.
 template <class T>
 struct ScanRecord {
   T* gates;    // [L, B, T, G] after their activations; feed-forward: null
@@ -113,16 +116,17 @@ inline constexpr std::int64_t kCheckpointStride = 8;
 template <class T>
 struct ScanArgs {
   ScanShape shape;
-  const T* inputs;                // [B, T, I]
-  const std::int64_t* lengths;    // [B] in 1 .. T, or null: all T
+  const T* inputs;              // [B, T, I]
+  const std::int64_t* lengths;  // [B] in 1 .. T, or null: all T
   ScanParameters<const T> parameters;
   ScanState<const T> state;
-  T* outputs;                     // [B, T, O]
-  ScanState<T> last;              // may not alias `state`
-  std::int32_t* status;           // [B] 0, or 1 + the first step whose reads or controller are not finite
+  T* outputs;            // [B, T, O]
+  ScanState<T> last;     // may not alias `state`
+  std::int32_t* status;  // [B] 0, or 1 + the first step at which inputs, state, controller,
+                         // reads or outputs are not finite
   ScanRecord<T> record;
-  T* scratch;                     // [scan_scratch]
-  std::int64_t threads;           // as given to scan_scratch: how finely the batch is cut
+  T* scratch;            // [scan_scratch]
+  std::int64_t threads;  // as given to scan_scratch: how finely the batch is cut
 };
 
 template <class T>
@@ -132,13 +136,13 @@ struct ScanBackwardArgs {
   const std::int64_t* lengths;
   ScanParameters<const T> parameters;
   ScanRecord<const T> record;
-  const T* grad_outputs;          // [B, T, O]; what lies past a sequence's end is not used
-  ScanState<const T> grad_last;   // gradients of the last state; null: zero
-  T* grad_inputs;                 // [B, T, I] or null
-  ScanState<T> grad_state;        // all given
+  const T* grad_outputs;         // [B, T, O]; what lies past a sequence's end is not used
+  ScanState<const T> grad_last;  // gradients of the last state; null: zero
+  T* grad_inputs;                // [B, T, I] or null
+  ScanState<T> grad_state;       // all given
   ScanParameters<T> grad_parameters;
-  T* scratch;                     // [scan_backward_scratch]
-  std::int64_t threads;           // as given to scan_backward_scratch
+  T* scratch;            // [scan_backward_scratch]
+  std::int64_t threads;  // as given to scan_backward_scratch
 };
 
 // Elements of T, for a given number of threads >= 1; results do not depend on it.

@@ -101,15 +101,16 @@ Sequence* take_order(Carver<T>& carver, const ScanShape& shape, const std::int64
 
 template <class T>
 POLYAD_INLINE AddressingShape<T> addressing_shape(const ScanShape& shape) {
-  return {shape.rows,   whole_lines<T>(shape.rows),   shape.width,
-          shape.shifts, shape.similarity, static_cast<T>(shape.epsilon)};
+  return {shape.rows,   whole_lines<T>(shape.rows), shape.width,
+          shape.shifts, shape.similarity,           static_cast<T>(shape.epsilon)};
 }
 
 // Head k (read heads first) of a row of parameters [P].
 template <class T>
 POLYAD_INLINE T* head_row(const ScanShape& shape, T* row, std::int64_t k) {
-  return k < shape.reads ? row + k * shape.basic()
-                         : row + shape.reads * shape.basic() + (k - shape.reads) * shape.write_basic();
+  return k < shape.reads
+             ? row + k * shape.basic()
+             : row + shape.reads * shape.basic() + (k - shape.reads) * shape.write_basic();
 }
 
 template <class T>
@@ -183,9 +184,9 @@ template <class T>
 void lstm_backward(std::int64_t H, const T* gates, const T* c_before, const T* c, const T* grad_h,
                    T* grad_c, T* grads) {
   for_registers<T>(H, [&](std::int64_t j, std::int64_t n) {
-    const LstmGates<Vector<T>> unit{
-        load_up_to(gates + j, n), load_up_to(gates + H + j, n), load_up_to(gates + 2 * H + j, n),
-        load_up_to(gates + 3 * H + j, n)};
+    const LstmGates<Vector<T>> unit{load_up_to(gates + j, n), load_up_to(gates + H + j, n),
+                                    load_up_to(gates + 2 * H + j, n),
+                                    load_up_to(gates + 3 * H + j, n)};
     Vector<T> to_cell = load_up_to(grad_c + j, n);
     const LstmGates<Vector<T>> grad =
         lstm_unit_backward(unit, load_up_to(c_before + j, n), load_up_to(c + j, n),
@@ -257,7 +258,8 @@ void activate_heads_backward(const ScanShape& shape, const T* row, T* grads) {
 template <class T>
 bool all_finite(const T* p, std::int64_t size) {
   Vector<T> sum = {};
-  for_registers<T>(size, [&](std::int64_t j, std::int64_t n) { sum += load_up_to(p + j, n) * T{0}; });
+  for_registers<T>(size,
+                   [&](std::int64_t j, std::int64_t n) { sum += load_up_to(p + j, n) * T{0}; });
   return sum_of_lanes<T>(sum) == T{0};
 }
 
@@ -311,11 +313,11 @@ struct ForwardScratch {
   T* upper;       // [S, G] the other layers
   T* h[kMaxLayers];
   T* c[kMaxLayers];  // [S, H]
-  T* heads;       // [S, P]
-  T* past_h;      // [S, kChunk, H] the top layer
-  T* past_reads;  // [S, kChunk, R M]
-  T* squares;     // [Np]
-  T* trails;      // [K, trail_size]
+  T* heads;          // [S, P]
+  T* past_h;         // [S, kChunk, H] the top layer
+  T* past_reads;     // [S, kChunk, R M]
+  T* squares;        // [Np]
+  T* trails;         // [K, trail_size]
   AddressingTrail<T>* trail;
   Head<T>* head;
 
@@ -375,6 +377,23 @@ struct ForwardGroup {
     return record + ((layer * shape.batch + b) * rows + t) * size;
   }
 
+  // Marks step t of sequence b as the first whose numbers are not finite, if it is.
+  void mark(std::int64_t b, std::int64_t t) const {
+    const auto step = static_cast<std::int32_t>(t + 1);
+    if (args.status[b] == 0 || args.status[b] > step) args.status[b] = step;
+  }
+
+  // Gates saturate at infinity: its outputs are finite, its gradients are not.
+  bool starts_finite(std::int64_t s) const {
+    bool finite = all_finite(own.memory + s * of_memory, of_memory) &&
+                  all_finite(own.weights[0] + s * of_weights, of_weights) &&
+                  all_finite(own.reads + s * RM, RM);
+    for (std::int64_t l = 0; l < shape.layers && shape.lstm; ++l) {
+      finite = finite && all_finite(own.h[l] + s * H, H) && all_finite(own.c[l] + s * H, H);
+    }
+    return finite;
+  }
+
   void begin() const {
     const ScanRecord<T>& record = args.record;
     for (std::int64_t s = 0; s < count; ++s) {
@@ -388,7 +407,7 @@ struct ForwardGroup {
         copy(own.h[l] + s * H, args.state.h + (l * shape.batch + b) * H, H);
         copy(own.c[l] + s * H, args.state.c + (l * shape.batch + b) * H, H);
       }
-      args.status[b] = 0;
+      args.status[b] = starts_finite(s) ? 0 : 1;
       if (record.reads == nullptr) continue;
       copy(recorded(record.reads, T_ + 1, RM, b, 0), own.reads + s * RM, RM);
       copy(recorded(record.weights, T_ + 1, K * shape.rows, b, 0),
@@ -460,9 +479,7 @@ struct ForwardGroup {
       if (!shape.read_first) {
         read_of(memory, addressing.stride, shape.width, after, shape.reads, reads);
       }
-      if (args.status[b] == 0 && !(all_finite(reads, RM) && all_finite(top + s * H, H))) {
-        args.status[b] = static_cast<std::int32_t>(t + 1);
-      }
+      if (!(all_finite(reads, RM) && all_finite(top + s * H, H))) mark(b, t);
       copy(own.past_h + (s * kChunk + t % kChunk) * H, top + s * H, H);
       copy(own.past_reads + (s * kChunk + t % kChunk) * RM, reads, RM);
       if (record.reads == nullptr) continue;
@@ -486,6 +503,9 @@ struct ForwardGroup {
       const std::int64_t steps = chunk_of(s, first);
       for (std::int64_t t = 0; t < steps; ++t) copy(sums + t * G, weights.bias[0], G);
       const T* x = args.inputs + (sequences[s].index * T_ + first) * I;
+      for (std::int64_t t = 0; t < steps; ++t) {
+        if (!all_finite(x + t * I, I)) mark(sequences[s].index, first + t);
+      }
       gemm(Rows<T>{x, I}, steps, I, weights.input, G, sums, G);
     }
   }
@@ -498,6 +518,9 @@ struct ForwardGroup {
       for (std::int64_t t = 0; t < steps; ++t) copy(y + t * O, args.parameters.output_bias, O);
       gemm(Rows<T>{own.past_h + s * kChunk * H, H}, steps, H, weights.out_h, O, y, O);
       gemm(Rows<T>{own.past_reads + s * kChunk * RM, RM}, steps, RM, weights.out_r, O, y, O);
+      for (std::int64_t t = 0; t < steps; ++t) {
+        if (!all_finite(y + t * O, O)) mark(sequences[s].index, first + t);
+      }
     }
   }
 
@@ -636,23 +659,23 @@ struct SumGradients {
 
 template <class T>
 struct BackwardScratch {
-  T* memories;       // [S, stride, M, Np] memories after the steps of a stretch
-  T* grad_memory;    // [S, M, Np]
-  T* grad_weights;   // [S, K, Np]
-  T* grad_reads;     // [S, R M]
+  T* memories;      // [S, stride, M, Np] memories after the steps of a stretch
+  T* grad_memory;   // [S, M, Np]
+  T* grad_weights;  // [S, K, Np]
+  T* grad_reads;    // [S, R M]
   T* grad_h[kMaxLayers];
   T* grad_c[kMaxLayers];  // [S, H]
-  T* of_outputs_h;   // [S, kChunk, H]
-  T* of_outputs_r;   // [S, kChunk, R M]
-  T* to_h;           // [S, H] all of dL/dh of the layer at work
-  T* sums;           // [S, G]
-  T* heads;          // [S, P]
-  T* parameters;     // [P]
-  T* before;         // [K, Np]
-  T* after;          // [K, Np]
-  T* squares;        // [Np]
-  T* trails;         // [K, trail_size]
-  T* adjoint;        // [address_backward_scratch]
+  T* of_outputs_h;        // [S, kChunk, H]
+  T* of_outputs_r;        // [S, kChunk, R M]
+  T* to_h;                // [S, H] all of dL/dh of the layer at work
+  T* sums;                // [S, G]
+  T* heads;               // [S, P]
+  T* parameters;          // [P]
+  T* before;              // [K, Np]
+  T* after;               // [K, Np]
+  T* squares;             // [Np]
+  T* trails;              // [K, trail_size]
+  T* adjoint;             // [address_backward_scratch]
   AddressingTrail<T>* trail;
   Head<T>*head, *grad_head;
 
@@ -704,8 +727,8 @@ struct BackwardGroup {
                     std::int64_t t) const {
     return record + (b * rows + t) * size;
   }
-  const T* recorded_layer(const T* record, std::int64_t rows, std::int64_t size,
-                          std::int64_t layer, std::int64_t b, std::int64_t t) const {
+  const T* recorded_layer(const T* record, std::int64_t rows, std::int64_t size, std::int64_t layer,
+                          std::int64_t b, std::int64_t t) const {
     return record + ((layer * shape.batch + b) * rows + t) * size;
   }
   const T* checkpoint(std::int64_t b, std::int64_t t) const {
@@ -783,12 +806,13 @@ struct BackwardGroup {
     }
   }
 
-  // From all gradients that reach the heads of sequence s at step t: own.heads, and the gradients of
-  // the memory and the weightings before the step.
+  // From all gradients that reach the heads of sequence s at step t: own.heads, and the gradients
+  // of the memory and the weightings before the step.
   void heads(std::int64_t s, std::int64_t t) const {
     const std::int64_t b = sequences[s].index, n = addressing.stride, M = shape.width;
     const std::int64_t R = shape.reads;
-    T *grad_memory = own.grad_memory + s * of_memory, *grad_weights = own.grad_weights + s * of_weights;
+    T *grad_memory = own.grad_memory + s * of_memory,
+      *grad_weights = own.grad_weights + s * of_weights;
     T *grad_reads = own.grad_reads + s * RM, *grads = own.heads + s * P;
     if (t == sequences[s].steps - 1 || t % stride == stride - 1) recompute(s, t);
     const T* memory = t % stride == 0 ? checkpoint(b, t) : memory_after(s, t - 1);
@@ -801,7 +825,8 @@ struct BackwardGroup {
     const T* from_outputs = own.of_outputs_r + (s * kChunk + t % kChunk) * RM;
     for (std::int64_t j = 0; j < RM; ++j) grad_reads[j] += from_outputs[j];
     if (!shape.read_first) {
-      read_backward_of(memory_after(s, t), n, M, own.after, R, grad_reads, grad_weights, grad_memory);
+      read_backward_of(memory_after(s, t), n, M, own.after, R, grad_reads, grad_weights,
+                       grad_memory);
     }
     write_backward_of(memory, n, M, own.after + R * n, write_heads(shape, own.parameters),
                       grad_memory, grad_weights + R * n, write_heads(shape, grads));
@@ -897,14 +922,14 @@ struct BackwardGroup {
 // One weight gradient: out [outputs, inputs] = sum over rows (b, t) of grads[b, t]^T x[b, t].
 template <class T>
 struct WeightGradient {
-  const T* grads;             // [B, T, outputs]
+  const T* grads;  // [B, T, outputs]
   std::int64_t outputs;
-  const T* x;                 // row (b, t) at b * x_batch + t * x_step
+  const T* x;  // row (b, t) at b * x_batch + t * x_step
   std::int64_t x_batch, x_step, inputs;
-  T* out;                     // null: not wanted
+  T* out;  // null: not wanted
   std::int64_t out_row;
-  T* bias;                    // also sum over rows of grads; null: not wanted
-  T* other_bias;              // a copy of it
+  T* bias;        // also sum over rows of grads; null: not wanted
+  T* other_bias;  // a copy of it
 };
 
 template <class T>
@@ -975,8 +1000,8 @@ void for_weights(const ScanBackwardArgs<T>& args, const SumGradients<T>& sums, c
   body({sums.heads, P, top, (steps + 1) * H, H, H, out.head_weight, H, out.head_bias, none});
   body({sums.outputs, O, top, (steps + 1) * H, H, H, out.output_weight, H + RM, out.output_bias,
         none});
-  body({sums.outputs, O, record.reads + RM, (steps + 1) * RM, RM, RM,
-        offset(out.output_weight, H), H + RM, none, none});
+  body({sums.outputs, O, record.reads + RM, (steps + 1) * RM, RM, RM, offset(out.output_weight, H),
+        H + RM, none, none});
 }
 
 template <class T>
@@ -1017,8 +1042,8 @@ void scan_backward(const ScanBackwardArgs<T>& args) {
     const BackwardScratch<T> scratch{own, shape, args.record.stride, by.size};
     for (std::int64_t g = part; g < by.groups; g += by.parts) {
       const std::int64_t first = g * by.size;
-      BackwardGroup<T>{args, weights, sums, scratch, sorted + first,
-                       least(by.size, shape.batch - first)}
+      BackwardGroup<T>{args,    weights,        sums,
+                       scratch, sorted + first, least(by.size, shape.batch - first)}
           .run();
     }
   });
@@ -1046,9 +1071,9 @@ void scan_backward(const ScanBackwardArgs<T>& args) {
 
 }  // namespace
 
-const ScanTable scan_table{scan_scratch<float>,          scan_scratch<double>,
-                           scan_backward_scratch<float>, scan_backward_scratch<double>,
-                           scan<float>,                  scan<double>,
-                           scan_backward<float>,         scan_backward<double>};
+const ScanTable scan_table{
+    scan_scratch<float>,           scan_scratch<double>, scan_backward_scratch<float>,
+    scan_backward_scratch<double>, scan<float>,          scan<double>,
+    scan_backward<float>,          scan_backward<double>};
 
 }  // namespace polyad::ntm::POLYAD_ISA

@@ -32,8 +32,7 @@ POLYAD_INLINE LstmGates<V> lstm_unit_backward(const LstmGates<V>& gates, const V
   const V to_c = grad_c + grad_h * gates.o * (1 - squashed * squashed);
   grad_c = to_c * gates.f;
   return {to_c * gates.g * gates.i * (1 - gates.i), to_c * c_before * gates.f * (1 - gates.f),
-          to_c * gates.i * (1 - gates.g * gates.g),
-          grad_h * squashed * gates.o * (1 - gates.o)};
+          to_c * gates.i * (1 - gates.g * gates.g), grad_h * squashed * gates.o * (1 - gates.o)};
 }
 
 // Derivatives of the activations, from their values.

@@ -83,7 +83,8 @@ class NTMTrace(NamedTuple):
         reads: [B, T, R, M].
         heads: [B, T, P], the parameters of the heads after their activations, ordered as
             `NTMParameters` says.
-        status: int32 [B]: 0, or 1 + the first step whose controller or reads are not finite.
+        status: int32 [B]: 0, or 1 + the first step at which inputs, state, controller, reads or
+            outputs are not finite.
     """
 
     weights: Array
