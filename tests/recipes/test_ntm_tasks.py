@@ -84,25 +84,22 @@ def test_the_command_line_writes_figures_and_curves(tiny, tmp_path, capsys):
         ntm_tasks.main(["--task", "copy", "--seeds", "0"])
 
 
-@pytest.mark.parametrize(
-    ("what", "broken"), [("bits per sequence", "weight"), ("norm", "gradient")]
-)
-def test_a_step_that_diverges_is_named_and_changes_nothing(what, broken):
+@pytest.mark.parametrize("what", ["bits per sequence", "norm of the gradient"])
+def test_a_step_that_diverges_is_named_and_changes_nothing(what, monkeypatch):
     sizes = task("copy", longest=2)
     model = TINY.model(sizes, seed=0)
-    bias = model.layer.output_bias
-    if broken == "weight":
-        with torch.no_grad():
-            bias[0] = math.nan
+    if what == "bits per sequence":
+        loss = model.loss
+        monkeypatch.setattr(model, "loss", lambda batch: loss(batch) + math.nan)
     else:
-        bias.register_hook(lambda gradient: gradient * math.inf)
+        model.layer.output_bias.register_hook(lambda gradient: gradient * math.inf)
     before = [p.detach().clone() for p in model.parameters()]
-    with pytest.raises(FloatingPointError, match=f"{what}.* at step 7"):
+    with pytest.raises(FloatingPointError, match=f"{what}: (nan|inf) at step 7"):
         ntm_tasks.training_step(
             model, TINY.optimizer(model), sizes.batch(0, 7, 2), clip=1.0, step=7
         )
     for a, b in zip(before, model.parameters(), strict=True):
-        assert torch.equal(a.nan_to_num(), b.nan_to_num())
+        assert torch.equal(a, b)
 
 
 def test_n_grams_are_compared_with_the_optimum(monkeypatch):

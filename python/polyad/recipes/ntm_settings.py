@@ -65,12 +65,12 @@ class Preset:
 
 
 def _feedforward(heads: int, hidden: int, **training: Any) -> Preset:
-    network = {"controller": "feedforward", "hidden_size": hidden}
+    network = {"controller": "feedforward", "hidden_size": hidden, "epsilon": EPSILON}
     return Preset(network | {"read_heads": heads, "write_heads": heads}, **training)
 
 
 def _with_lstm(heads: int, layers: int = 1, **training: Any) -> Preset:
-    network = {"controller": "lstm", "hidden_size": 100, "num_layers": layers}
+    network = {"controller": "lstm", "hidden_size": 100, "num_layers": layers, "epsilon": EPSILON}
     return Preset(network | {"read_heads": heads, "write_heads": heads}, **training)
 
 
@@ -78,42 +78,44 @@ def _lstm(hidden: int, **training: Any) -> Preset:
     return Preset({"network": "lstm", "hidden_size": hidden, "num_layers": 3}, **training)
 
 
+EPSILON = 1e-2
+"""Under the norms of the cosine. With 1e-6, unwritten rows of 1e-6 turn slowly but their gradients
+are a thousand times too large: some seeds that learn with 1e-2 do not learn with 1e-6."""
+
+QUICK: dict[str, Any] = {"lr": 1e-3, "clip": 1.0, "batch": 16}
+STEADY: dict[str, Any] = {"lr": 3e-4, "clip": 1.0, "batch": 4}
 SLOW: dict[str, Any] = {"lr": 1e-4, "clip": 10.0, "batch": 1}
 """As in the paper, which cut every component of the gradient to -10 .. 10; here its norm is."""
 
 SLOWER = SLOW | {"lr": 3e-5}
-QUICK: dict[str, Any] = {"lr": 1e-3, "clip": 1.0, "batch": 16}
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "copy": {
         "small": _feedforward(1, 100, sequences=20_000, **QUICK),
-        "small-lstm": _with_lstm(1, sequences=20_000, **QUICK),
         "paper-ff": _feedforward(1, 100, sequences=100_000, **SLOW),
         "paper-lstm": _with_lstm(1, sequences=100_000, **SLOW),
         "lstm": _lstm(256, sequences=1_000_000, **SLOWER),
     },
     "repeat-copy": {
-        "small": _feedforward(1, 100, sequences=50_000, **QUICK),
-        "small-lstm": _with_lstm(1, sequences=50_000, **QUICK),
+        "small": _with_lstm(1, sequences=50_000, **STEADY),
         "paper-ff": _feedforward(1, 100, sequences=200_000, **SLOW),
         "paper-lstm": _with_lstm(1, sequences=200_000, **SLOW),
         "lstm": _lstm(512, sequences=500_000, **SLOWER),
     },
     "associative-recall": {
-        "small": _feedforward(4, 100, sequences=50_000, **QUICK),
-        "small-lstm": _with_lstm(1, sequences=50_000, **QUICK),
+        "small": _with_lstm(1, sequences=40_000, **STEADY),
         "paper-ff": _feedforward(4, 256, sequences=100_000, **SLOW),
         "paper-lstm": _with_lstm(1, sequences=100_000, **SLOW),
         "lstm": _lstm(256, sequences=1_000_000, **SLOW),
     },
     "n-grams": {
-        "small": _with_lstm(1, sequences=50_000, **QUICK),
+        "small": _with_lstm(1, sequences=50_000, **STEADY),
         "paper-ff": _feedforward(1, 100, sequences=400_000, **SLOWER),
         "paper-lstm": _with_lstm(1, sequences=400_000, **SLOWER),
         "lstm": _lstm(128, sequences=400_000, **SLOW),
     },
     "priority-sort": {
-        "small": _with_lstm(1, sequences=50_000, **QUICK),
+        "small": _with_lstm(1, sequences=50_000, **STEADY),
         "paper-ff": _feedforward(8, 512, sequences=500_000, **SLOWER),
         "paper-lstm": _with_lstm(5, 2, sequences=500_000, **SLOWER),
         "lstm": _lstm(128, sequences=500_000, **SLOWER),
