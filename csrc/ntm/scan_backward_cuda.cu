@@ -320,13 +320,16 @@ __device__ void backward_sequence(const BackwardKernel<T>& kernel, const Places<
 
   if (length > 0) collect(shape, lowest, partial, grad_reads, grad_h);
   __syncthreads();
-  store_memory(heads, grad_memory, args.grad_state.memory + b * heads.rows * heads.width);
-  copy(args.grad_state.reads + b * RM, grad_reads, RM);
-  copy(args.grad_state.weights + b * KN, grad_weights, KN);
+  const ScanState<T>& to = args.grad_state;
+  if (to.memory != nullptr) {
+    store_memory(heads, grad_memory, to.memory + b * heads.rows * heads.width);
+  }
+  if (to.reads != nullptr) copy(to.reads + b * RM, grad_reads, RM);
+  if (to.weights != nullptr) copy(to.weights + b * KN, grad_weights, KN);
   for (int l = 0; shape.lstm && l < L; ++l) {
     const std::int64_t at = (l * shape.batch + b) * H;
-    copy(args.grad_state.h + at, grad_h + l * H, H);
-    copy(args.grad_state.c + at, grad_c + l * H, H);
+    if (to.h != nullptr) copy(to.h + at, grad_h + l * H, H);
+    if (to.c != nullptr) copy(to.c + at, grad_c + l * H, H);
   }
   __syncthreads();
 }

@@ -891,13 +891,18 @@ struct BackwardGroup {
     const ScanState<T>& state = args.grad_state;
     for (std::int64_t s = 0; s < count; ++s) {
       const std::int64_t b = sequences[s].index;
-      store_memory(addressing, own.grad_memory + s * of_memory,
-                   state.memory + b * shape.rows * shape.width);
-      store_weights(addressing, K, own.grad_weights + s * of_weights, state.weights + b * KN);
-      copy(state.reads + b * RM, own.grad_reads + s * RM, RM);
+      if (state.memory != nullptr) {
+        store_memory(addressing, own.grad_memory + s * of_memory,
+                     state.memory + b * shape.rows * shape.width);
+      }
+      if (state.weights != nullptr) {
+        store_weights(addressing, K, own.grad_weights + s * of_weights, state.weights + b * KN);
+      }
+      if (state.reads != nullptr) copy(state.reads + b * RM, own.grad_reads + s * RM, RM);
       for (std::int64_t l = 0; l < shape.layers && shape.lstm; ++l) {
-        copy(state.h + (l * shape.batch + b) * H, own.grad_h[l] + s * H, H);
-        copy(state.c + (l * shape.batch + b) * H, own.grad_c[l] + s * H, H);
+        const std::int64_t at = (l * shape.batch + b) * H;
+        if (state.h != nullptr) copy(state.h + at, own.grad_h[l] + s * H, H);
+        if (state.c != nullptr) copy(state.c + at, own.grad_c[l] + s * H, H);
       }
     }
   }

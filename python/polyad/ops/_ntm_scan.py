@@ -369,12 +369,14 @@ def _scan_backward(
         raise RuntimeError("polyad::ntm_scan_backward: expected a forward pass with keep")
     new = _allocator(inputs, dtype)
     grad_inputs = new(inputs.shape if wanted[0] else (0,))
-    grad_state = [new(shape) for shape in call.state]
+    grad_state = [
+        new(shape) if want else None for shape, want in zip(call.state, wanted[1:], strict=True)
+    ]
     grad_parameters = [new(shape) for shape in call.parameters]
     if call.sizes.batch == 0:
         for grad in grad_parameters:
             grad[:] = 0
-        return grad_inputs, _wanted_of(grad_state, state, wanted), grad_parameters
+        return grad_inputs, _wanted_of(grad_state, state), grad_parameters
     arrays.run(
         f"ntm_scan_backward_{dtype}",
         inputs,
@@ -393,16 +395,16 @@ def _scan_backward(
         new((call.backward_scratch,)),
         call.threads,
     )
-    return grad_inputs, _wanted_of(grad_state, state, wanted), grad_parameters
+    return grad_inputs, _wanted_of(grad_state, state), grad_parameters
 
 
-def _wanted_of(grads: list[Array], state: list[Array], wanted: list[bool]) -> list[Array]:
-    """Gradients of a state: summed over the batch if all sequences share it; empty: unwanted."""
+def _wanted_of(grads: list[Array | None], state: list[Array]) -> list[Array]:
+    """The wanted gradients of a state, summed over the batch if all sequences share it."""
     result = []
-    for grad, x, want, axis in zip(grads, state, wanted[1:], (0, 0, 0, 1, 1), strict=True):
-        if not want:
-            grad = grad.reshape(-1)[:0]
-        elif grad.shape != x.shape:
+    for grad, x, axis in zip(grads, state, (0, 0, 0, 1, 1), strict=True):
+        if grad is None:
+            continue
+        if grad.shape != x.shape:
             grad = grad.sum(axis)[None] if axis == 0 else grad.sum(axis)[:, None]
         result.append(grad)
     return result
@@ -412,10 +414,7 @@ def _scan_backward_fake(inputs: Any, state: Any, parameters: Any, *rest: Any) ->
     sizes, wanted = _sizes(inputs, state, parameters, *rest[1:5]), rest[-1]
     return (
         inputs.new_empty(inputs.shape if wanted[0] else (0,)),
-        [
-            inputs.new_empty(x.shape if want else (0,))
-            for x, want in zip(state, wanted[1:], strict=True)
-        ],
+        [inputs.new_empty(x.shape) for x, want in zip(state, wanted[1:], strict=True) if want],
         [inputs.new_empty(shape) for shape in sizes.parameter_shapes()],
     )
 
@@ -446,9 +445,10 @@ def _scan_gradient(ctx: Any, grad_outputs: Any, *grad_rest: Any) -> Any:
         list(grad_rest[:5]),
         wanted,
     )
+    of_state = iter(grad_state)  # the wanted ones
     return (
         grad_inputs if wanted[0] else None,
-        [grad if want else None for grad, want in zip(grad_state, wanted[1:], strict=True)],
+        [next(of_state) if want else None for want in wanted[1:]],
         grad_parameters,
         *[None] * 7,
     )
@@ -707,7 +707,7 @@ def scan(
         float(epsilon),
         keep,
     )
-    if arrays.checks_values(status) and status.any():
+    if arrays.checks_values(status) and any(status.tolist()):
         _raise_not_finite(status, inputs, state, parameters, lengths)
     after = NTMState(memory, reads, weights, h, c)
     if not trace:
