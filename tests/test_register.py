@@ -23,6 +23,7 @@ assert torch.ops.polyad.hypernet_match.default is not None
 NUMPY_ONLY = """
 import sys, numpy, polyad
 polyad.ops.hypernet.match(numpy.ones((1, 1), bool), polyad.Hyperedges.from_lists([[0]]))
+polyad.ops.ntm.shift(numpy.ones((1, 1, 3)), numpy.ones((1, 1, 1)))
 assert "torch" not in sys.modules
 """
 
