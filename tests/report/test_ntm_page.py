@@ -75,6 +75,23 @@ def test_heads_are_named_and_only_used_rows_are_drawn():
     drawn(ntm.heads(record(rows=1, reads=4, writes=4)))
 
 
+@pytest.mark.parametrize(
+    ("used", "drawn_rows"),
+    [
+        ([50, 51, 52, 60], list(range(48, 63))),
+        ([0, 1, 98, 99], [96, 97, 98, 99, 0, 1, 2, 3]),
+        ([5], list(range(3, 11))),
+        (range(100), list(range(100))),
+        ([], list(range(100))),
+    ],
+)
+def test_the_rows_that_are_drawn_follow_the_ring(used, drawn_rows):
+    made = record(rows=100)
+    made.weights[:] = 0
+    made.weights[0, 0, list(used)] = 0.5
+    assert ntm.used_rows(made).tolist() == drawn_rows
+
+
 def test_memory_before_and_after():
     figure = ntm.memory(record())
     drawn(figure)

@@ -269,16 +269,30 @@ def predicted_bits(record: Record) -> Figure:
     return figure
 
 
-def used_rows(record: Record) -> slice:
-    """Return the stretch of rows of memory that some head looked at."""
+def used_rows(record: Record) -> NDArray[np.int64]:
+    """Return the rows of memory that are worth drawing, in their order on the ring.
+
+    Row N - 1 is next to row 0 for a head that moves, so the stretch that is left out, the longest
+    that no head looked at, may lie in the middle of the numbers.
+    """
     assert record.weights is not None
     rows = record.weights.shape[2]
     at = np.flatnonzero((record.weights > USED).any(axis=(0, 1)))
-    if not len(at):
-        return slice(0, rows)
-    # On the ring of rows the longest stretch that nobody looked at may lie in the middle.
-    low, high = max(0, int(at[0]) - 2), min(rows, int(at[-1]) + 3)
-    return slice(low, high) if high - low >= 8 else slice(max(0, low - 4), min(rows, high + 4))
+    if len(at) in (0, rows):
+        return np.arange(rows)
+    gaps = np.diff(at, append=at[0] + rows)  # from each used row to the next on the ring
+    widest = int(gaps.argmax())
+    margin = min(2, (int(gaps[widest]) - 1) // 2)
+    first = int(at[(widest + 1) % len(at)]) - margin
+    count = max(rows - int(gaps[widest]) + 1 + 2 * margin, min(8, rows))
+    return np.asarray((first + np.arange(count)) % rows)
+
+
+def _row_ticks(rows: NDArray[np.int64]) -> tuple[list[int], list[str]]:
+    """Return where rows stand whose numbers are round, and the numbers."""
+    every = next(n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if len(rows) <= 6 * n)
+    found = [(i, f"{row:,}") for i, row in enumerate(rows.tolist()) if row % every == 0]
+    return [i for i, _ in found], [text for _, text in found]
 
 
 @in_our_look
@@ -292,7 +306,7 @@ def heads(record: Record) -> Figure:
     rows = used_rows(record)
     steps = len(record.inputs)
     cell = min(0.2, (WIDTH - 1.4) / steps)
-    tall = min(2.6, max(1.1, 0.075 * (rows.stop - rows.start)), max(0.5, 9 / len(shown)))
+    tall = min(2.6, max(1.1, 0.075 * len(rows)), max(0.5, 9 / len(shown)))
     strip = 0.1 * record.inputs.shape[1]
     figure = new_figure(
         max(4.5, cell * steps + 1.4), strip + len(shown) * (tall + 0.08) + 0.7,
@@ -307,20 +321,14 @@ def heads(record: Record) -> Figure:
         colour = VERMILION if writes else BLUE
         axes.imshow(
             weights[:, rows].T, cmap=_towards(colour), vmin=0, vmax=1, aspect="auto",
-            interpolation="nearest", extent=(-0.5, steps - 0.5, rows.stop - 0.5, rows.start - 0.5),
+            interpolation="nearest",
         )  # fmt: skip
         _frame(axes)
-        axes.yaxis.set_major_locator(_whole_numbers())
+        axes.set_yticks(*_row_ticks(rows))
         axes.tick_params(axis="y", length=3, color=RULE, labelsize=8.5)
-        _name(axes, (name + " ").replace(" ", "\nhead ", 1), colour)
+        _name(axes, f"{name} ".replace(" ", "\nhead ", 1).rstrip(), colour)
     _steps_axis(panels[-1], steps)
     return figure
-
-
-def _whole_numbers() -> Any:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(nbins=5, integer=True)
 
 
 @in_our_look
@@ -346,11 +354,11 @@ def memory(record: Record) -> Figure:
     for axes, (name, at) in zip(panels, moments.items(), strict=True):
         image = axes.imshow(
             kept[at].T, cmap=_both_ways(), vmin=-most, vmax=most, aspect="auto",
-            interpolation="nearest", extent=(rows.start - 0.5, rows.stop - 0.5, width - 0.5, -0.5),
+            interpolation="nearest",
         )  # fmt: skip
         _frame(axes)
         _name(axes, name)
-    panels[-1].xaxis.set_major_locator(_whole_numbers())
+    panels[-1].set_xticks(*_row_ticks(rows))
     panels[-1].tick_params(axis="x", length=3, color=RULE)
     panels[-1].set_xlabel("row of memory")
     bar = figure.colorbar(image, ax=panels, shrink=0.6, aspect=22, pad=0.02)

@@ -67,8 +67,8 @@ _HEADS = _Picture(
     "Where the heads looked",
     "The weightings of the heads over time",
     "The same sequence. Under the input, a row per place in memory (only those that were used): "
-    "how much of its attention a head gave it. A head that writes is vermilion, one that reads "
-    "blue.",
+    "how much of its attention a head gave it. The places form a ring: 0 follows the last. A head "
+    "that writes is vermilion, one that reads blue.",
 )
 _MEMORY = _Picture(
     "memory",
