@@ -205,7 +205,7 @@ def spoiled(problem, field, value=np.nan, at=0):
 def test_the_quantity_that_is_not_finite_is_named(rng, kind, case):
     problem = draw(rng, B=3, T=6, **case)
     names = ["state.memory", "state.reads", "weight_ih[0]", "weight_ih[1]", "bias_ih[1]"]
-    names += ["head_weight", "head_bias"]
+    names += ["state.weights", "head_weight", "head_bias", "output_weight", "output_bias"]
     if "lstm" not in case:
         names += ["state.h", "state.c", "weight_hh[1]", "bias_hh[0]"]
     for name in names:
@@ -216,13 +216,21 @@ def test_the_quantity_that_is_not_finite_is_named(rng, kind, case):
             call(on(spoiled(problem, name.removeprefix("state.")), kind))
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["memory", "reads", "weights", "h", "c", "output_weight"])
+def test_infinity_is_named_where_it_would_saturate(rng, name, value):
+    bad = spoiled(draw(rng, B=3, T=6, L=2), name, value)
+    with pytest.raises(ops.NotFiniteError, match=rf"sequence 0, step 0: not finite: .*{name}$"):
+        call(on(bad, "torch"))
+
+
 @pytest.mark.parametrize("kind", ["numpy", "torch"])
-def test_the_sequence_and_step_are_named(rng, kind):
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_the_sequence_and_step_are_named(rng, kind, value):
     problem = draw(rng, B=12, T=20, I=3)
-    bad = spoiled(problem, "inputs", at=(7 * 20 + 18) * 3 + 1)
-    with pytest.raises(
-        ops.NotFiniteError, match=r"^scan: sequence 7, step 18: not finite: inputs\[7, 18\]$"
-    ):
+    bad = spoiled(problem, "inputs", value, at=(7 * 20 + 18) * 3 + 1)
+    message = r"^scan: sequence 7, step 18: not finite: inputs\[7, 18\]$"
+    with pytest.raises(ops.NotFiniteError, match=message):
         call(on(bad, kind))
     assert issubclass(ops.NotFiniteError, FloatingPointError)
 
@@ -233,7 +241,21 @@ def test_overflow_is_named(rng, lstm):
     huge = problem._replace(
         parameters=problem.parameters._replace(head_weight=problem.parameters.head_weight * 1e38)
     )
-    with pytest.raises(ops.NotFiniteError, match=r"the controller or the memory \(they overflowed"):
+    with pytest.raises(
+        ops.NotFiniteError, match=r"not finite: controller, memory or outputs \(they overflowed"
+    ):
+        call(on(huge, "torch"))
+
+
+def test_outputs_that_overflow_are_named(rng):
+    problem = draw(rng, B=2, T=3, H=40, dtype="float32")
+    weights = np.full_like(problem.parameters.output_weight, 3e38)
+    huge = problem._replace(
+        parameters=problem.parameters._replace(
+            output_weight=weights, weight_ih=(problem.parameters.weight_ih[0] * 0 + 9,)
+        )
+    )
+    with pytest.raises(ops.NotFiniteError, match="not finite: controller, memory or outputs"):
         call(on(huge, "torch"))
 
 

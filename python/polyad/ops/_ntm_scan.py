@@ -623,7 +623,7 @@ def _raise_not_finite(
     each = arrays.to_numpy(status)
     sequence = int(np.flatnonzero(each)[0])
     step = int(each[sequence]) - 1
-    quantity = "the controller or the memory (they overflowed: weights or inputs are too large)"
+    quantity = "controller, memory or outputs (they overflowed: weights or inputs are too large)"
     named = [
         (f"inputs[{sequence}, {step}]", inputs[sequence, step]),
         *((f"state.{name}", x) for name, x in zip(NTMState._fields, state, strict=True)),
