@@ -4,14 +4,15 @@ import re
 
 import pytest
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "csrc/README.md", "docs/README.md", "docs/hypernet.md"]
+GUIDES = ["README.md", "docs/hypernet.md", "docs/ntm.md"]
+DOCUMENTS = [*GUIDES, "CONTRIBUTING.md", "csrc/README.md", "docs/README.md"]
 
 
 def blocks(text):
     return re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/hypernet.md"])
+@pytest.mark.parametrize("document", GUIDES)
 def test_python_in_documents_runs(root, document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = blocks((root / document).read_text())
