@@ -82,7 +82,7 @@ def test_evaluate(polyad, trained, tmp_path):
 
 USAGE = {
     "no task": (["--task"], [], "--task"),
-    "unknown task": (["--task", "cpoy"], [], "expected copy or repeat-copy or"),
+    "unknown task": (["--task", "kopy"], [], "expected copy or repeat-copy or"),
     "unknown preset": (["--preset", "big"], [], "preset: expected one of small"),
     "unknown controller": (["--controller", "gru"], [], "expected feedforward or lstm, got 'gru'"),
     "range without number": (["--range", "longest"], [], "expected NAME=NUMBER such as longest=20"),

@@ -306,7 +306,7 @@ def damaged(run, name, change):
         (lambda run: (run / "model.ckpt").write_bytes(b"PK no"), "model.ckpt: damaged"),
         (lambda run: damaged(run, "settings.json", lambda s: s.pop("task")), "damaged (task)"),
         (
-            lambda run: damaged(run, "settings.json", lambda s: s["task"].update(name="cpoy")),
+            lambda run: damaged(run, "settings.json", lambda s: s["task"].update(name="kopy")),
             "damaged (task: task: expected one of copy",
         ),
         (
