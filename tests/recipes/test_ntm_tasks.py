@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -109,3 +109,23 @@ def test_n_grams_are_compared_with_the_optimum(monkeypatch):
     model, curve = ntm_tasks.learn(sizes, replace(TINY, sequences=4))
     ntm_tasks.measure(model, sizes, curve)
     assert curve.optimal_bits == sizes.optimal_bits(sizes.held_out(5)).mean()
+
+
+def test_the_figure_has_a_panel_for_each_task(tiny, tmp_path):
+    from polyad.recipes import ntm_tasks_figure
+
+    _, curves = ntm_tasks.run("copy", seeds=2, sequences=8)
+    path = tmp_path / "curves.json"
+    path.write_text(json.dumps({"curves": [asdict(c) for c in curves]}))
+    others = [
+        asdict(c) | {"task": t, "optimal_bits": 131.0}
+        for c, t in zip(curves, ("n-grams", "priority-sort"), strict=True)
+    ]
+    drawn = ntm_tasks_figure.figure([*map(asdict, curves), *others])
+    shown = [axes.get_title(loc="left") for axes in drawn.axes if axes.get_visible()]
+    assert shown == ["copy", "n-grams", "priority-sort"]
+    assert [len(axes.lines) for axes in drawn.axes[:3]] == [3, 2, 2]
+    ntm_tasks_figure.main([str(path), "--out", str(tmp_path / "curves.png")])
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(SystemExit, match="missing"):
+        ntm_tasks_figure.main([str(tmp_path / "missing.json"), "--out", str(path)])
