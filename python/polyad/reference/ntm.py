@@ -1,8 +1,8 @@
 """Reference of `polyad.ops.ntm` in torch, vectorised over batch and heads; autograd differentiates.
 
 The equations are those of Graves, Wayne and Danihelka (2014), section 3, in the forms that stay
-finite: row norms under a root with epsilon, softmax with its maximum subtracted, and sharpening as a
-softmax of logarithms.
+finite: row norms under a root with epsilon, softmax with its maximum subtracted, and sharpening as
+a softmax of logarithms.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SMALLEST = 1e-30
 
 def cosine(memory: Tensor, key: Tensor, *, epsilon: float, similarity: str) -> Tensor:
     """[B, H, N]: cosine similarity of every key and every row."""
-    dots = key @ memory.transpose(1, 2)
+    dots: Tensor = key @ memory.transpose(1, 2)
     if similarity == "root":
         rows = torch.rsqrt(memory.square().sum(-1) + epsilon)
         keys = torch.rsqrt(key.square().sum(-1) + epsilon)
@@ -131,11 +131,11 @@ def step(
     heads = functional.linear(layer_input, parameters.head_weight, parameters.head_bias)
     S = (heads.shape[-1] - 2 * W * M) // K - M - 3
     basic = M + 3 + S
-    of_reads, of_writes = heads.split([R * basic, W * (basic + 2 * M)], dim=-1)
+    of_reads, of_writes = torch.split(heads, [R * basic, W * (basic + 2 * M)], dim=-1)
     of_writes = of_writes.reshape(batch, W, basic + 2 * M)
     each = torch.cat([of_reads.reshape(batch, R, basic), of_writes[..., :basic]], dim=1)
-    key, beta, gate, kernel, gamma = each.split([M, 1, 1, S, 1], dim=-1)
-    erase, add = of_writes[..., basic:].split([M, M], dim=-1)
+    key, beta, gate, kernel, gamma = torch.split(each, [M, 1, 1, S, 1], dim=-1)
+    erase, add = of_writes[..., basic:].chunk(2, dim=-1)
 
     weights = addressing(
         memory,
