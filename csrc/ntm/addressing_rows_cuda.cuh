@@ -218,7 +218,7 @@ __device__ __forceinline__ void kernel_backward_of(int rows, int shifts, const T
         }
       }
     }
-    team.sum(sums);
+    team.sum(sums, shifts - first);
     if (team.rank == 0) {
 #pragma unroll
       for (int v = 0; v < kTeamValues; ++v) {
@@ -342,7 +342,7 @@ __device__ void dots_backward(const T* memory, const Heads<T>& heads, const T* p
         }
         grad_memory[m * heads.stride + i] = grad;
       }
-      sum_of_lanes(sums);
+      sum_of_lanes(sums, heads.count - k0);
 #pragma unroll
       for (int j = 0; j < kTogether; ++j) {
         if (k0 + j < heads.count && lane_rank() == 0) {

@@ -57,7 +57,7 @@ __device__ void write_and_read(T* memory, const MemoryShape& shape, const WriteH
           if (r0 + j < reads) sums[j] += read_weights[(r0 + j) * shape.rows + i] * seen;
         }
       }
-      sum_of_lanes(sums);
+      sum_of_lanes(sums, reads - r0);
 #pragma unroll
       for (int j = 0; j < kTogether; ++j) {
         if (r0 + j < reads && lane_rank() == 0) to(r0 + j, m, sums[j]);

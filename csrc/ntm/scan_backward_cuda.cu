@@ -74,7 +74,7 @@ struct Scratch {
   Scratch(const ScanShape& shape, std::int64_t stride, std::int64_t partials) {
     Cutter<T> cutter;
     const std::int64_t rows = shape.batch * shape.steps, blocks = scan_blocks(shape);
-    packed = cutter.take(packed_size<T, true>(shape));
+    packed = cutter.take(StepMatrices<T, true>(shape).size);
     from_outputs = cutter.take(rows * (shape.hidden + shape.read_size()));
     sums = cutter.take(shape.layers * rows * shape.gates());
     grads = cutter.take(rows * shape.head_outputs());
@@ -90,6 +90,7 @@ struct BackwardKernel {
   ScanBackwardArgs<T> args;
   Work<T> work;
   Layout layout;
+  StepMatrices<T, true> matrices;
   Scratch<T> scratch;
 };
 
@@ -202,9 +203,10 @@ __device__ void backward_sequence(const BackwardKernel<T>& kernel, const Places<
   }
   const T* rows = record.weights + b * (steps + 1) * KN;
   copy(both_weights + length % 2 * KN, rows + length * KN, KN);
+  Team<T> team(heads.rows, heads.count, slots);
   __syncthreads();
 
-  const StepMatrix lowest = step_matrix<T, true>(shape, 0);
+  const StepMatrix& lowest = kernel.matrices.of[0];
   for (std::int64_t t = length - 1; t >= 0; --t) {
     T* before = both_weights + t % 2 * KN;
     const T* weights = both_weights + (t + 1) % 2 * KN;
@@ -228,7 +230,6 @@ __device__ void backward_sequence(const BackwardKernel<T>& kernel, const Places<
     if (!shape.read_first) {
       read_backward_memory(grad_memory, memory_shape, weights, grad_reads, heads.reads);
     }
-    Team<T> team(heads.rows, heads.count, slots);
     weights_of<T>(heads, parameters, trails, before, dots.to_dots, team);
     __syncthreads();
     const WriteHeads<T> writes = write_heads_of(shape, heads, parameters, weights);
@@ -282,10 +283,10 @@ __device__ void backward_sequence(const BackwardKernel<T>& kernel, const Places<
 
     // controller
     copy(args.scratch + kernel.scratch.grads + (b * steps + t) * P, grads, P);
-    StepMatrix above = step_matrix<T, true>(shape, L);
-    multiply(above, packed, grads, partial);
+    multiply(kernel.matrices.of[L], packed, grads, partial);
     __syncthreads();
     for (int l = L - 1; l >= 0; --l) {
+      const StepMatrix& above = kernel.matrices.of[l + 1];
       T* to = args.scratch + kernel.scratch.sums + ((l * shape.batch + b) * steps + t) * G;
       for (int j = thread_rank(); j < H; j += block_threads()) {
         const T to_h = grad_h[l * H + j] + column_sum(above, partial, j);
@@ -312,8 +313,7 @@ __device__ void backward_sequence(const BackwardKernel<T>& kernel, const Places<
         }
       }
       __syncthreads();
-      above = step_matrix<T, true>(shape, l);
-      multiply(above, packed, sums, partial);
+      multiply(kernel.matrices.of[l], packed, sums, partial);
       __syncthreads();
     }
   }
@@ -441,14 +441,15 @@ void backward_any(const ScanBackwardArgs<T>& args, cudaStream_t stream) {
           "ntm_scan_backward: inputs: expected B T below 2^31");
   const std::int64_t partials = partials_for(weight_products<T>(args, nullptr, nullptr));
   const Work<T> work(shape);
-  const BackwardKernel<T> kernel{
-      args, work, layout_for<T>(work.size, 2 * memory_size<T>(shape), packed_size<T, true>(shape)),
-      Scratch<T>(shape, args.record.stride, partials)};
+  const StepMatrices<T, true> matrices(shape);
+  const BackwardKernel<T> kernel{args, work,
+                                 layout_for<T>(work.size, 2 * memory_size<T>(shape), matrices.size),
+                                 matrices, Scratch<T>(shape, args.record.stride, partials)};
   const Scratch<T>& scratch = kernel.scratch;
   const StepsProducts<T> products =
       weight_products<T>(args, args.scratch + scratch.sums, args.scratch + scratch.grads);
 
-  pack<true>(name, shape, args.parameters, args.scratch + scratch.packed, stream);
+  pack(name, shape, args.parameters, matrices, args.scratch + scratch.packed, stream);
   const std::int64_t H = shape.hidden, RM = shape.read_size(), I = shape.inputs, O = shape.outputs;
   rows_product(name,
                RowsProduct<T>{products.sequences,

@@ -56,7 +56,7 @@ struct Scratch {
   Scratch(const ScanShape& shape, bool recorded) {
     Cutter<T> cutter;
     const std::int64_t rows = shape.batch * (shape.steps + 1);
-    packed = cutter.take(packed_size<T, false>(shape));
+    packed = cutter.take(StepMatrices<T, false>(shape).size);
     projected = cutter.take(recorded && shape.lstm ? 0 : rows * shape.gates());
     hidden = cutter.take(recorded ? 0 : rows * shape.hidden);
     reads = cutter.take(recorded ? 0 : rows * shape.read_size());
@@ -70,6 +70,7 @@ struct ScanKernel {
   ScanArgs<T> args;
   Work<T> work;
   Layout layout;
+  StepMatrices<T, false> matrices;
   const T* packed;
   const T* projected;  // may be args.record.gates
   T* hidden;           // of the top layer
@@ -146,6 +147,7 @@ __device__ void scan_sequence(const ScanKernel<T>& kernel, const Places<T>& plac
   if (record.weights != nullptr) {
     copy(record.weights + b * (steps + 1) * KN, args.state.weights + b * KN, KN);
   }
+  Team<T> team(heads.rows, heads.count, slots);
   std::int32_t status = 0;
   __syncthreads();
 
@@ -165,8 +167,8 @@ __device__ void scan_sequence(const ScanKernel<T>& kernel, const Places<T>& plac
     // controller
     const T* projected = kernel.projected + (b * steps + t) * G;
     for (int l = 0; l < L; ++l) {
-      const StepMatrix matrix = step_matrix<T, false>(shape, l);
-      const T* bias = l == 0 ? projected : packed.global + bias_offset<T>(shape, l);
+      const StepMatrix& matrix = kernel.matrices.of[l];
+      const T* bias = l == 0 ? projected : packed.global + kernel.matrices.bias[l];
       T* h = x + RM + l * H;
       multiply(matrix, packed, l == 0 ? x : h - H, partial);
       __syncthreads();
@@ -198,11 +200,11 @@ __device__ void scan_sequence(const ScanKernel<T>& kernel, const Places<T>& plac
     }
 
     // heads
-    const StepMatrix matrix = step_matrix<T, false>(shape, L);
+    const StepMatrix& matrix = kernel.matrices.of[L];
     multiply(matrix, packed, x + RM + (L - 1) * H, partial);
     __syncthreads();
     for (int c = thread_rank(); c < P; c += block_threads()) {
-      const T value = activated(shape, matrix, partial, packed.global + bias_offset<T>(shape, L), c,
+      const T value = activated(shape, matrix, partial, packed.global + kernel.matrices.bias[L], c,
                                 part_of(shape, c));
       parameters[c] = value;
       if (record.heads != nullptr) record.heads[(b * steps + t) * P + c] = value;
@@ -210,7 +212,6 @@ __device__ void scan_sequence(const ScanKernel<T>& kernel, const Places<T>& plac
     __syncthreads();
     similarities<T>(memory, heads, parameters, cosine, nullptr, nullptr);
     __syncthreads();
-    Team<T> team(heads.rows, heads.count, slots);
     const Trails<T> trails{cosine, mixed, mixed, cosine, nullptr, nullptr, nullptr};
     weights_of<T>(heads, parameters, trails, weights, weights, team);
     __syncthreads();
@@ -291,17 +292,19 @@ void scan_any(const ScanArgs<T>& args, cudaStream_t stream) {
           "ntm_scan: inputs: expected B T below 2^31");
 
   T* packed = args.scratch + scratch.packed;
-  ScanKernel<T> kernel{args,    work,    {},      packed,
-                       nullptr, nullptr, nullptr, args.scratch + scratch.workspace};
+  const StepMatrices<T, false> matrices(shape);
+  ScanKernel<T> kernel{args,     work,    {},
+                       matrices, packed,  nullptr,
+                       nullptr,  nullptr, args.scratch + scratch.workspace};
   T* projected = record.gates != nullptr ? record.gates : args.scratch + scratch.projected;
   kernel.projected = projected;
   kernel.hidden =
       recorded ? record.hidden + (shape.layers - 1) * shape.batch * (shape.steps + 1) * shape.hidden
                : args.scratch + scratch.hidden;
   kernel.reads = recorded ? record.reads : args.scratch + scratch.reads;
-  kernel.layout = layout_for<T>(work.size, memories_size<T>(shape), packed_size<T, false>(shape));
+  kernel.layout = layout_for<T>(work.size, memories_size<T>(shape), matrices.size);
 
-  pack<false>(name, shape, args.parameters, packed, stream);
+  pack(name, shape, args.parameters, matrices, packed, stream);
   const Sequences sequences{shape.batch, shape.steps, args.lengths};
   const auto inputs = static_cast<int>(shape.inputs);
   rows_product(

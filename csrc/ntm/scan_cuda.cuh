@@ -48,14 +48,16 @@ struct StepMatrix {
   std::int64_t offset;  // in the packed weights
   int rows, columns;
   int stride;  // columns in whole vectors; those past the last are zero
+  int slices;  // threads that share a column: each takes every slices-th row, and the sums are
+               // added in order
 };
 
 // Forward: layer l takes [r, h] or [h of the layer below, h] to its sums; matrix L takes the top to
 // the heads' parameters. After the matrices come their biases, one row each (zero for layer 0,
 // whose biases are in the projected inputs). Backward: the same matrices transposed, no biases.
 template <class T, bool Backward>
-POLYAD_INLINE StepMatrix step_matrix(const ScanShape& shape, std::int64_t l) {
-  StepMatrix matrix{0, 0, 0, 0};
+StepMatrix step_matrix(const ScanShape& shape, std::int64_t l) {
+  StepMatrix matrix{};
   for (std::int64_t i = 0; i <= l; ++i) {
     matrix.offset += std::int64_t{matrix.rows} * matrix.stride;
     const std::int64_t below = i == 0 ? shape.read_size() : shape.hidden;
@@ -66,25 +68,32 @@ POLYAD_INLINE StepMatrix step_matrix(const ScanShape& shape, std::int64_t l) {
     matrix.columns = static_cast<int>(Backward ? from : to);
     matrix.stride = static_cast<int>(vectors<T>(matrix.columns));
   }
+  constexpr int kMostSlices = 16;
+  int slices = kScanThreads / (matrix.stride / kVector<T>);
+  slices = slices < kMostSlices ? slices : kMostSlices;
+  slices = slices < matrix.rows ? slices : matrix.rows;
+  matrix.slices = slices < 1 ? 1 : slices;
   return matrix;
 }
 
+// All matrices of a step, and where their biases begin.
 template <class T, bool Backward>
-POLYAD_INLINE std::int64_t matrices_size(const ScanShape& shape) {
-  const StepMatrix last = step_matrix<T, Backward>(shape, shape.layers);
-  return last.offset + std::int64_t{last.rows} * last.stride;
-}
+struct StepMatrices {
+  StepMatrix of[kMaxLayers + 1];
+  std::int64_t bias[kMaxLayers + 1];
+  std::int64_t size;
 
-template <class T>
-POLYAD_INLINE std::int64_t bias_offset(const ScanShape& shape, std::int64_t l) {
-  return matrices_size<T, false>(shape) + l * vectors<T>(shape.gates());
-}
-
-template <class T, bool Backward>
-POLYAD_INLINE std::int64_t packed_size(const ScanShape& shape) {
-  return Backward ? matrices_size<T, true>(shape)
-                  : bias_offset<T>(shape, shape.layers) + vectors<T>(shape.head_outputs());
-}
+  explicit StepMatrices(const ScanShape& shape) : of{}, bias{}, size(0) {
+    for (std::int64_t l = 0; l <= shape.layers; ++l) {
+      of[l] = step_matrix<T, Backward>(shape, l);
+      size = of[l].offset + std::int64_t{of[l].rows} * of[l].stride;
+    }
+    for (std::int64_t l = 0; !Backward && l <= shape.layers; ++l) {
+      bias[l] = size;
+      size += of[l].stride;
+    }
+  }
+};
 
 // The weight from input `from` to output `to` of matrix l.
 template <class T>
@@ -101,11 +110,12 @@ __device__ __forceinline__ T step_weight(const ScanShape& shape,
 template <bool Backward, class T>
 __global__ void __launch_bounds__(256)
     pack_kernel(const __grid_constant__ ScanShape shape,
-                const __grid_constant__ ScanParameters<const T> parameters, T* packed) {
+                const __grid_constant__ ScanParameters<const T> parameters,
+                const __grid_constant__ StepMatrices<T, Backward> matrices, T* packed) {
   const std::int64_t first = blockIdx.x * std::int64_t{blockDim.x} + threadIdx.x;
   const std::int64_t threads = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t l = 0; l <= shape.layers; ++l) {
-    const StepMatrix matrix = step_matrix<T, Backward>(shape, l);
+    const StepMatrix& matrix = matrices.of[l];
     for (std::int64_t e = first; e < std::int64_t{matrix.rows} * matrix.stride; e += threads) {
       const std::int64_t row = e / matrix.stride, column = e % matrix.stride;
       T weight = 0;
@@ -116,7 +126,7 @@ __global__ void __launch_bounds__(256)
       packed[matrix.offset + e] = weight;
     }
     if (Backward) continue;
-    T* bias = packed + bias_offset<T>(shape, l);
+    T* bias = packed + matrices.bias[l];
     for (std::int64_t c = first; c < matrix.stride; c += threads) {
       T value = 0;
       if (c < matrix.columns) {
@@ -131,11 +141,11 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-template <bool Backward, class T>
+template <class T, bool Backward>
 void pack(const char* name, const ScanShape& shape, const ScanParameters<const T>& parameters,
-          T* packed, cudaStream_t stream) {
-  launch(name, pack_kernel<Backward, T>, {(packed_size<T, Backward>(shape) + 255) / 256, 256},
-         stream, shape, parameters, packed);
+          const StepMatrices<T, Backward>& matrices, T* packed, cudaStream_t stream) {
+  launch(name, pack_kernel<Backward, T>, {(matrices.size + 255) / 256, 256}, stream, shape,
+         parameters, matrices, packed);
 }
 
 // --- products of a step --------------------------------------------------------------------------
@@ -155,17 +165,6 @@ __device__ __forceinline__ void fill_cache(const PackedWeights<T>& weights, T* s
   }
 }
 
-// How many threads share a column: each takes every slices-th row, and the sums are added in order.
-template <class T>
-__device__ __forceinline__ int row_slices(const StepMatrix& matrix) {
-  constexpr int kMost = 16;
-  const int quads = matrix.stride / kVector<T>;
-  int slices = block_threads() / quads;
-  slices = slices < kMost ? slices : kMost;
-  slices = slices < matrix.rows ? slices : matrix.rows;
-  return slices < 1 ? 1 : slices;
-}
-
 template <class T>
 __device__ __forceinline__ void add_row(const T* row, T factor, Vector<T>& sum) {
   const Vector<T> weights = *reinterpret_cast<const Vector<T>*>(row);
@@ -177,18 +176,18 @@ __device__ __forceinline__ void add_row(const T* row, T factor, Vector<T>& sum) 
 template <class T>
 __device__ __forceinline__ void multiply(const StepMatrix& matrix, const PackedWeights<T>& weights,
                                          const T* x, T* partial) {
-  const int quads = matrix.stride / kVector<T>, slices = row_slices<T>(matrix);
+  const int quads = matrix.stride / kVector<T>, slices = matrix.slices;
   const std::int64_t left = (weights.cached - matrix.offset) / matrix.stride;
   const int cached = left < 0 ? 0 : left < matrix.rows ? static_cast<int>(left) : matrix.rows;
   for (int item = thread_rank(); item < slices * quads; item += block_threads()) {
     const int slice = item / quads, column = (item - slice * quads) * kVector<T>;
     Vector<T> sum = {};
     int k = slice;
-#pragma unroll 4
+#pragma unroll kVector<T>
     for (; k < cached; k += slices) {
       add_row(weights.shared + matrix.offset + k * matrix.stride + column, x[k], sum);
     }
-#pragma unroll 4
+#pragma unroll kVector<T>
     for (; k < matrix.rows; k += slices) {
       add_row(weights.global + matrix.offset + std::int64_t{k} * matrix.stride + column, x[k], sum);
     }
@@ -199,15 +198,14 @@ __device__ __forceinline__ void multiply(const StepMatrix& matrix, const PackedW
 // Column c of the product, once the block has waited.
 template <class T>
 __device__ __forceinline__ T column_sum(const StepMatrix& matrix, const T* partial, int c) {
-  const int slices = row_slices<T>(matrix);
   T sum = partial[c];
-  for (int s = 1; s < slices; ++s) sum += partial[s * matrix.stride + c];
+  for (int s = 1; s < matrix.slices; ++s) sum += partial[s * matrix.stride + c];
   return sum;
 }
 
 // Elements of `partial` for all matrices.
 template <class T, bool Backward>
-POLYAD_INLINE std::int64_t partial_size(const ScanShape& shape) {
+std::int64_t partial_size(const ScanShape& shape) {
   std::int64_t most = kScanThreads * kVector<T>;
   for (std::int64_t l = 0; l <= shape.layers; ++l) {
     const std::int64_t stride = step_matrix<T, Backward>(shape, l).stride;

@@ -24,13 +24,15 @@ __device__ __forceinline__ int lane_rank() { return thread_rank() % kWarp; }
 __device__ __forceinline__ int warp_rank() { return thread_rank() / kWarp; }
 __device__ __forceinline__ int block_warps() { return block_threads() / kWarp; }
 
-// The sums of the lanes' values, in all lanes.
+// The sums of the lanes' values, in all lanes; of the first `count` values.
 template <int n, class T>
-__device__ __forceinline__ void sum_of_lanes(T (&values)[n]) {
+__device__ __forceinline__ void sum_of_lanes(T (&values)[n], int count = n) {
 #pragma unroll
   for (int d = kWarp / 2; d > 0; d /= 2) {
 #pragma unroll
-    for (int v = 0; v < n; ++v) values[v] += __shfl_xor_sync(kAllLanes, values[v], d);
+    for (int v = 0; v < n; ++v) {
+      if (v < count) values[v] += __shfl_xor_sync(kAllLanes, values[v], d);
+    }
   }
 }
 
@@ -64,9 +66,9 @@ class Team {
   }
 
   template <int n>
-  __device__ void sum(T (&values)[n]) {
+  __device__ void sum(T (&values)[n], int of = n) {
     static_assert(n <= kTeamValues);
-    sum_of_lanes(values);
+    sum_of_lanes(values, of);
     if (warps_ == 1) return;
     T* all = exchange(values);
 #pragma unroll
