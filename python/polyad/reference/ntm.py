@@ -29,7 +29,8 @@ def cosine(memory: Tensor, key: Tensor, *, epsilon: float, similarity: str) -> T
         return dots * rows[:, None, :] * keys[:, :, None]
     rows = torch.linalg.vector_norm(memory, dim=-1)
     keys = torch.linalg.vector_norm(key, dim=-1)
-    return dots / (rows[:, None, :] * keys[:, :, None] + epsilon)
+    sizes: Tensor = rows[:, None, :] * keys[:, :, None]
+    return dots / (sizes + epsilon)
 
 
 def content(
