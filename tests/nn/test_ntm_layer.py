@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import re
 import subprocess
 import sys
 
@@ -347,3 +348,22 @@ def test_imports_are_lazy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("rate", [1e2, 1e10, 1e30])
+def test_a_learning_rate_that_is_too_high_is_said(rate):
+    """Outputs are finite, or an error names what is not; never NaN in silence."""
+    model, rng = layer(), np.random.default_rng(0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    for _ in range(40):
+        x = torch.from_numpy(rng.integers(0, 2, (4, 6, 5)).astype(np.float32))
+        try:
+            outputs, state = model(x)
+        except ops.NotFiniteError as error:
+            assert re.match(r"scan: sequence \d, step \d: not finite: \w", str(error))  # noqa: PT017
+            return
+        assert torch.isfinite(outputs).all()
+        assert all(torch.isfinite(each).all() for each in state)
+        torch.nn.functional.binary_cross_entropy_with_logits(outputs, x[..., :3]).backward()
+        optimizer.step()
+        optimizer.zero_grad()

@@ -6,12 +6,22 @@ import numpy as np
 import torch
 from ntm_cases import get, put
 
+import polyad
 from polyad._register import register_ops
 from polyad.ops import ntm as ops
 from polyad.ops.ntm import NTMParameters, NTMState
 from polyad.reference import ntm as reference
 
 register_ops()  # before a test asks torch for an op by name
+
+
+def one_thread():
+    """The body of a fixture: what threads do has a test of its own."""
+    polyad.set_num_threads(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # the reference: many small operations
+    yield
+    torch.set_num_threads(before)
 
 
 class Problem(NamedTuple):
@@ -149,3 +159,11 @@ def expect_relative(got, want, tolerance, names):
 def expect_same_bits(got, want, names):
     for name, ours, theirs in zip(names, got, want, strict=True):
         assert get(ours).tobytes() == get(theirs).tobytes(), name
+
+
+def spoiled(problem, field, value=np.nan, at=0):
+    """The problem with one number of one array changed."""
+    flat = [x.copy() for x in problem.flat()]
+    names = [label.removeprefix("gradient of ") for label in labels(problem)[6:]]
+    flat[names.index(field)].flat[at] = value
+    return problem.rebuilt(flat)

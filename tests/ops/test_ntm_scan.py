@@ -6,15 +6,15 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from ntm_cases import EPS, KINDS, TORCH_KINDS, get, put
+from ntm_cases import KINDS, TORCH_KINDS, put
 from ntm_scan_cases import (
     call,
     draw,
     expect_relative,
     expect_same_bits,
-    flattened,
     labels,
     on,
+    one_thread,
     random_grads,
     wanted,
     with_gradients,
@@ -22,7 +22,7 @@ from ntm_scan_cases import (
 
 import polyad
 from polyad.ops import ntm as ops
-from polyad.ops.ntm import NTMParameters, NTMState
+from polyad.ops.ntm import NTMState
 from polyad.reference import ntm as reference
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -56,17 +56,15 @@ CASES = {
     "several chunks, lengths": {"T": 33, "B": 5, "lengths": True},
     "a group and one": {"B": 9, "T": 3, "lengths": True},
     "two groups and one": {"B": 17, "T": 2},
+    "a large batch": {"B": 1500, "T": 1, "lengths": True},
+    "a large memory": {"N": 512, "M": 50, "T": 3},
     "wide": {"I": 33, "O": 35, "H": 67, "N": 129, "M": 21, "R": 2, "T": 3, "B": 3},
 }
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    polyad.set_num_threads(1)  # what threads do has a test of its own
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # the reference: many small operations
-    yield
-    torch.set_num_threads(before)
+    yield from one_thread()
 
 
 def options_of(case):
@@ -387,11 +385,3 @@ def test_scan_and_reference_have_the_same_arguments():
     of_step = inspect.signature(reference.step).parameters
     for name in ("read_first", "head_activation", "similarity", "epsilon"):
         assert of_step[name].default == ours[name].default
-
-
-def test_flattened_is_the_order_of_the_op(rng):
-    problem = draw(rng, L=2)
-    assert len(flattened(*problem[:3])) == 6 + 4 * 2 + 4
-    assert problem.rebuilt(problem.flat()).parameters._fields == NTMParameters._fields
-    assert EPS["float32"] == np.finfo(np.float32).eps
-    assert get(problem.inputs) is problem.inputs
