@@ -211,7 +211,7 @@ struct Problem {
                     from_outputs.data(),
                     state_at<const T>(given),
                     way.all_gradients ? grad_inputs.data() : nullptr,
-                    state_at<T>(pointers(grad_state)),
+                    state_at<T>(of_state),
                     parameters_at<T>(s, wanted),
                     more.data(),
                     way.threads});
