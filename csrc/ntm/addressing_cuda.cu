@@ -151,7 +151,6 @@ template <class X, class T>
 __global__ void __launch_bounds__(kPieceThreads, 2)
     stages_kernel(const __grid_constant__ Stages<X> args, const StagesWork work, X* out,
                   const PiecePlan<T> plan) {
-  __shared__ T slots[team_slots(kPieceThreads)];
   T* space = plan.space();
   const Heads<T> heads = heads_of<T>(args);
   const std::int64_t HN = args.shape.heads * args.shape.rows;
@@ -163,7 +162,7 @@ __global__ void __launch_bounds__(kPieceThreads, 2)
                       nullptr, nullptr);
       __syncthreads();
     }
-    Team<T> team(heads.rows, heads.count, slots);
+    Team<T> team(heads.rows, heads.count, plan.slots());
     run_stages<X, T>(args, work, heads, space, nullptr, team);
     __syncthreads();
     const std::int64_t result = args.last == kContent ? work.start
@@ -178,7 +177,6 @@ template <class X, class T>
 __global__ void __launch_bounds__(kPieceThreads, 2)
     stages_backward_kernel(const __grid_constant__ Stages<X> args, const StagesWork work,
                            const StagesOut<X> to, const PiecePlan<T> plan) {
-  __shared__ T slots[team_slots(kPieceThreads)];
   T* space = plan.space();
   const Heads<T> heads = heads_of<T>(args);
   const HeadLayout part = head_layout(heads.width, heads.shifts);
@@ -200,7 +198,7 @@ __global__ void __launch_bounds__(kPieceThreads, 2)
       clear_array(space + work.grad_memory, std::int64_t{heads.width} * heads.stride);
       __syncthreads();
     }
-    Team<T> team(heads.rows, heads.count, slots);
+    Team<T> team(heads.rows, heads.count, plan.slots());
     run_stages(args, work, heads, space, trails.log_sums, team);
     team.wait();  // log_sums come from its first thread
     for (int k = team.index; k < heads.count; k += team.count) {

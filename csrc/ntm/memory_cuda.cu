@@ -176,8 +176,8 @@ std::int64_t memory_space(const HeadsShape& shape) { return MemoryWork(shape, tr
 Parts parts_for(std::int64_t batch, std::int64_t space, bool is_double) {
   constexpr std::int64_t kEverywhere = 48 << 10;  // bytes of shared memory on every device
   constexpr std::int64_t kBlocks = 1024;
-  const std::int64_t bytes = space * static_cast<std::int64_t>(is_double ? 8 : 4);
-  if (placement() == Placement::automatic && bytes + kPieceStatic <= kEverywhere) return {0, 0};
+  const std::int64_t bytes = (kPieceSlots + space) * std::int64_t{is_double ? 8 : 4};
+  if (placement() == Placement::automatic && bytes <= kEverywhere) return {0, 0};
   return {batch < kBlocks ? batch : kBlocks, space};
 }
 

@@ -19,8 +19,9 @@ using polyad::cuda::launch;
 
 constexpr int kPieceThreads = 256;
 
-// Shared memory that a kernel's own static arrays take at most.
-constexpr std::int64_t kPieceStatic = 1024;
+// Elements at the start of shared memory for the sums of teams. Dynamic as all the rest: the limit
+// that allow_all_shared_memory sets holds for static and dynamic arrays together.
+constexpr int kPieceSlots = team_slots(kPieceThreads);
 
 __device__ __forceinline__ float widen(float value) { return value; }
 __device__ __forceinline__ double widen(double value) { return value; }
@@ -46,22 +47,24 @@ struct PiecePlan {
   std::size_t shared_bytes;
   T* scratch;  // null: in shared memory
 
+  __device__ T* slots() const { return dynamic_shared<T>(); }
   __device__ T* space() const {
-    return scratch == nullptr ? dynamic_shared<T>() : scratch + blockIdx.x * elements;
+    return scratch == nullptr ? dynamic_shared<T>() + kPieceSlots : scratch + blockIdx.x * elements;
   }
 };
 
 template <class T>
 PiecePlan<T> piece_plan(const char* name, std::int64_t batch, std::int64_t elements,
                         const PartedScratch<T>& scratch) {
-  const std::int64_t bytes = elements * static_cast<std::int64_t>(sizeof(T));
-  const bool fits =
-      placement() == Placement::automatic &&
-      bytes + kPieceStatic <= device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  if (fits) return {elements, batch, static_cast<std::size_t>(bytes), nullptr};
+  constexpr std::size_t slots = kPieceSlots * sizeof(T);
+  const std::size_t bytes = slots + static_cast<std::size_t>(elements) * sizeof(T);
+  const auto most =
+      static_cast<std::size_t>(device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
+  if (placement() == Placement::automatic && bytes <= most)
+    return {elements, batch, bytes, nullptr};
   require(batch == 0 || (scratch.scratch != nullptr && scratch.parts > 0),
           (std::string(name) + ": scratch: expected a part for every block, got none").c_str());
-  return {elements, batch < scratch.parts ? batch : scratch.parts, 0, scratch.scratch};
+  return {elements, batch < scratch.parts ? batch : scratch.parts, slots, scratch.scratch};
 }
 
 // to [count] <- from [count], in T; nothing without `from`.

@@ -160,7 +160,7 @@ __device__ __forceinline__ void collect(const ScanShape& shape, const StepMatrix
 
 template <bool Shared, class T>
 __device__ void backward_sequence(const BackwardKernel<T>& kernel, const Places<T>& place,
-                                  const PackedWeights<T>& packed, T* slots, std::int64_t b) {
+                                  const PackedWeights<T>& packed, std::int64_t b) {
   const ScanBackwardArgs<T>& args = kernel.args;
   const ScanShape& shape = args.shape;
   const ScanRecord<const T>& record = args.record;
@@ -203,7 +203,7 @@ __device__ void backward_sequence(const BackwardKernel<T>& kernel, const Places<
   }
   const T* rows = record.weights + b * (steps + 1) * KN;
   copy(both_weights + length % 2 * KN, rows + length * KN, KN);
-  Team<T> team(heads.rows, heads.count, slots);
+  Team<T> team(heads.rows, heads.count, place.slots);
   __syncthreads();
 
   const StepMatrix& lowest = kernel.matrices.of[0];
@@ -337,14 +337,13 @@ __device__ void backward_sequence(const BackwardKernel<T>& kernel, const Places<
 template <bool Shared, class T>
 __global__ void __launch_bounds__(kScanThreads, 1)
     backward_kernel(const __grid_constant__ BackwardKernel<T> kernel) {
-  __shared__ T slots[team_slots(kScanThreads)];
   const Places<T> place =
       places<Shared>(kernel.layout, kernel.args.scratch + kernel.scratch.workspace);
   const PackedWeights<T> packed{kernel.args.scratch + kernel.scratch.packed, place.cache,
                                 kernel.layout.cached};
   fill_cache(packed, place.cache);
   for (std::int64_t b = blockIdx.x; b < kernel.args.shape.batch; b += gridDim.x) {
-    backward_sequence<Shared>(kernel, place, packed, slots, b);
+    backward_sequence<Shared>(kernel, place, packed, b);
   }
 }
 

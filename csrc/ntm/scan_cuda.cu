@@ -109,7 +109,7 @@ __device__ __forceinline__ T activated(const ScanShape& shape, const StepMatrix&
 
 template <bool Shared, class T>
 __device__ void scan_sequence(const ScanKernel<T>& kernel, const Places<T>& place,
-                              const PackedWeights<T>& packed, T* slots, std::int64_t b) {
+                              const PackedWeights<T>& packed, std::int64_t b) {
   const ScanArgs<T>& args = kernel.args;
   const ScanShape& shape = args.shape;
   const ScanRecord<T>& record = args.record;
@@ -147,7 +147,7 @@ __device__ void scan_sequence(const ScanKernel<T>& kernel, const Places<T>& plac
   if (record.weights != nullptr) {
     copy(record.weights + b * (steps + 1) * KN, args.state.weights + b * KN, KN);
   }
-  Team<T> team(heads.rows, heads.count, slots);
+  Team<T> team(heads.rows, heads.count, place.slots);
   std::int32_t status = 0;
   __syncthreads();
 
@@ -269,12 +269,11 @@ __device__ void scan_sequence(const ScanKernel<T>& kernel, const Places<T>& plac
 template <bool Shared, class T>
 __global__ void __launch_bounds__(kScanThreads, 1)
     scan_kernel(const __grid_constant__ ScanKernel<T> kernel) {
-  __shared__ T slots[team_slots(kScanThreads)];
   const Places<T> place = places<Shared>(kernel.layout, kernel.workspace);
   const PackedWeights<T> packed{kernel.packed, place.cache, kernel.layout.cached};
   fill_cache(packed, place.cache);
   for (std::int64_t b = blockIdx.x; b < kernel.args.shape.batch; b += gridDim.x) {
-    scan_sequence<Shared>(kernel, place, packed, slots, b);
+    scan_sequence<Shared>(kernel, place, packed, b);
   }
 }
 

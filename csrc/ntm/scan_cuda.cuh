@@ -24,8 +24,9 @@ constexpr int kScanThreads = 512;
 // Blocks, and with them workspaces in global memory; more sequences wait for a block.
 constexpr std::int64_t kScanBlocks = 1024;
 
-// Shared memory that a kernel's own static arrays take at most.
-constexpr std::int64_t kScanStatic = 2048;
+// Elements at the start of shared memory for the sums of teams. Dynamic as all the rest: the limit
+// that allow_all_shared_memory sets holds for static and dynamic arrays together.
+constexpr int kScanSlots = team_slots(kScanThreads);
 
 template <class T>
 constexpr int kVector = 16 / static_cast<int>(sizeof(T));
@@ -183,11 +184,11 @@ __device__ __forceinline__ void multiply(const StepMatrix& matrix, const PackedW
     const int slice = item / quads, column = (item - slice * quads) * kVector<T>;
     Vector<T> sum = {};
     int k = slice;
-#pragma unroll kVector<T>
+#pragma unroll kVector < T>
     for (; k < cached; k += slices) {
       add_row(weights.shared + matrix.offset + k * matrix.stride + column, x[k], sum);
     }
-#pragma unroll kVector<T>
+#pragma unroll kVector < T>
     for (; k < matrix.rows; k += slices) {
       add_row(weights.global + matrix.offset + std::int64_t{k} * matrix.stride + column, x[k], sum);
     }
@@ -242,9 +243,9 @@ struct Layout {
 
 template <class T>
 Layout layout_for(std::int64_t vectors_size, std::int64_t memories_size, std::int64_t packed) {
-  const std::int64_t room =
-      (device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) - kScanStatic) /
-      static_cast<std::int64_t>(sizeof(T)) / kVector<T> * kVector<T>;
+  const std::int64_t room = device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) /
+                                static_cast<std::int64_t>(sizeof(T)) / kVector<T> * kVector<T> -
+                            kScanSlots;
   Layout layout{};
   layout.vectors = vectors_size;
   layout.memories = memories_size;
@@ -256,25 +257,26 @@ Layout layout_for(std::int64_t vectors_size, std::int64_t memories_size, std::in
                                               : 0;
   layout.cached = room - used < packed ? room - used : packed;
   if (placement() == Placement::all_global) layout.cached = 0;
-  layout.bytes = (used + layout.cached) * static_cast<std::int64_t>(sizeof(T));
+  layout.bytes = (kScanSlots + used + layout.cached) * static_cast<std::int64_t>(sizeof(T));
   return layout;
 }
 
-// The addresses of a block's vectors, memories and cached weights.
+// The addresses of a block's slots, vectors, memories and cached weights.
 template <class T>
 struct Places {
-  T *vectors, *memories, *cache;
+  T *slots, *vectors, *memories, *cache;
 };
 
 template <bool Shared, class T>
 __device__ __forceinline__ Places<T> places(const Layout& layout, T* workspace) {
-  T* shared = dynamic_shared<T>();
+  T* slots = dynamic_shared<T>();
+  T* shared = slots + kScanSlots;
   if constexpr (Shared) {
-    return {shared, shared + layout.vectors, shared + layout.vectors + layout.memories};
+    return {slots, shared, shared + layout.vectors, shared + layout.vectors + layout.memories};
   }
   T* own = workspace + blockIdx.x * layout.workspace();
-  if (layout.vectors_shared) return {shared, own + layout.vectors, shared + layout.vectors};
-  return {own, own + layout.vectors, shared};
+  if (layout.vectors_shared) return {slots, shared, own + layout.vectors, shared + layout.vectors};
+  return {slots, own, own + layout.vectors, shared};
 }
 
 inline std::int64_t scan_blocks(const ScanShape& shape) {
