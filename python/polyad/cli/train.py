@@ -325,7 +325,7 @@ def ntm(
     trainer: dict[str, Any] = {"accelerator": accelerator, "devices": devices}
     if resume:
         _refuse_settings(context, "accelerator", "devices")
-        use_threads(threads)
+        _use_threads(threads)
         with progress() as bars:
             show = sequences_bar(bars, "ntm")
             run = recipe.resume(out_folder, on_progress=show, **trainer)
@@ -357,7 +357,7 @@ def ntm(
         "validation": validation,
         "seed": seed,
     }
-    use_threads(threads)
+    _use_threads(threads)
     with progress() as bars:
         run = recipe.train(
             out_folder,
@@ -371,6 +371,15 @@ def ntm(
             **trainer,
         )
     _print_ntm(run)
+
+
+def _use_threads(threads: int | None) -> None:
+    """Set the threads of our kernels and of torch's, if a number was given."""
+    use_threads(threads)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def _task(name: str, ranges: dict[str, int]) -> Any:

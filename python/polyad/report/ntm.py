@@ -390,6 +390,13 @@ def _name_levels(axes: Axes, levels: Mapping[str, float]) -> None:
         )
 
 
+def _round_numbers(factor: float) -> Any:
+    """Return where ticks stand on a logarithmic axis whose ends are that factor apart."""
+    from matplotlib.ticker import LogLocator
+
+    return LogLocator(subs=(1,) if factor > 200 else (1, 2, 5))
+
+
 @in_our_look
 def learning(rows: Sequence[Mapping[str, float]], task: str, best: float | None = None) -> Figure:
     """Draw bits a sequence against sequences of training, with the paper's figures beside them.
@@ -437,6 +444,8 @@ def learning(rows: Sequence[Mapping[str, float]], task: str, best: float | None 
         axes.set_yticks(ticks, [f"≤ {t:g}" if t == LEAST else f"{t:g}" for t in ticks])
     _name_levels(axes, levels)
     axes.minorticks_off()
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(_round_numbers(high / low))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set(xlabel="sequences of training", ylabel="bits a sequence")
     axes.legend(

@@ -62,6 +62,13 @@ _SEQUENCE = _Picture(
     "Time runs to the right, a row per channel. Steps whose output does not count are grey. A dot "
     "marks a wrong bit; where there is none, all are right.",
 )
+_PREDICTED = _Picture(
+    "sequence",
+    "One sequence",
+    "The probability given to a 1, and the bits that came, over time",
+    "The curve is the probability that the next bit is 1; the points are the bits that came, "
+    "vermilion where the other was likelier. Even the best estimator is often surprised.",
+)
 _HEADS = _Picture(
     "heads",
     "Where the heads looked",
@@ -100,7 +107,7 @@ def write_page(run: Run, records: Sequence[Record]) -> None:
     page = Page(f"{what} {_VERBS.get(task, 'learns')}", _lead(with_memory))
     page.text(_TASKS.get(task, ""))
     page.tiles(_tiles(metrics, task))
-    for picture in (_LEARNING, _SEQUENCE, _HEADS):
+    for picture in (_LEARNING, _PREDICTED if task == "n-grams" else _SEQUENCE, _HEADS):
         _add(page, run, picture)
     steps = _chosen(records)
     if steps:

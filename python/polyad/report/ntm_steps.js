@@ -110,10 +110,11 @@
       pen.fillText(name, 0, top + tall / 2);
       pen.fillStyle = colour("--rule");
       pen.fillRect(LEFT, base, rows * wide, 1);
+      const full = Math.max(0.05, most(k)[1]); // what is spread over many rows is still to be seen
       for (let row = 0; row < rows; row++) {
-        const part = shown.weights[(at * heads.length + k) * rows + row] / 255;
-        if (part < 0.004) continue;
-        pen.fillStyle = shade(of, 0.35 + 0.65 * part);
+        const part = shown.weights[(at * heads.length + k) * rows + row] / 255 / full;
+        if (part < 0.02) continue;
+        pen.fillStyle = shade(of, 0.35 + 0.65 * part * Math.min(1, 2 * full));
         pen.fillRect(LEFT + row * wide, base - part * (tall - 4), Math.max(1, wide - (wide > 3 ? 0.6 : 0)),
           part * (tall - 4));
       }
