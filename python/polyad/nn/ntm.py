@@ -17,6 +17,7 @@ __all__ = ["NTM"]
 CONTROLLERS = ("lstm", "feedforward")
 MEMORY_INITS = ("constant", "random", "learned")
 WEIGHTS_INITS = ("one_hot", "learned", "uniform")
+_HALVES = (torch.float16, torch.bfloat16)
 
 
 class NTM(nn.Module):
@@ -232,9 +233,8 @@ class NTM(nn.Module):
                     f"inputs: expected [B, T, I] = [B, T, {self.input_size}], "
                     f"got {list(inputs.shape)}"
                 )
-            dtype = self.head_bias.dtype
-            if inputs.dtype != dtype and torch.is_autocast_enabled(inputs.device.type):
-                inputs = inputs.to(dtype)
+            if inputs.dtype in _HALVES and torch.is_autocast_enabled(inputs.device.type):
+                inputs = inputs.to(self.head_bias.dtype)
         if state is None:
             state = self._shared_state()
         return scan(
