@@ -382,7 +382,6 @@ def test_evaluate_on_other_sizes(whole, tmp_path):
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_every_task_trains_and_is_shown(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(ntm_measure, "SEQUENCES", 20)
     if name in ("associative-recall", "n-grams"):
         monkeypatch.setattr(ntm_measure, "draw", draw)
     network = {"hidden_size": 6, "memory_rows": 5, "memory_width": 3}
