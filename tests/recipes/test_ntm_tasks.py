@@ -65,6 +65,14 @@ def test_run_reports_what_it_measured(tiny):
     assert curves[0].reached(0) == math.inf
 
 
+def test_the_learning_rate_falls_in_the_last_share(tiny):
+    _, (constant,) = ntm_tasks.run("copy", seeds=1)
+    _, (falling,) = ntm_tasks.run("copy", seeds=1, cooldown=0.4)
+    assert falling.bits[0] == constant.bits[0]
+    assert falling.bits[2] != constant.bits[2]
+    assert falling.cooldown == 0.4
+
+
 def test_it_stops_at_its_target(tiny):
     _, (curve,) = ntm_tasks.run("copy", seeds=1, target_bits=1e9)
     assert curve.sequences == [8, 16]
@@ -80,6 +88,8 @@ def test_the_command_line_writes_figures_and_curves(tiny, tmp_path, capsys):
     assert "small_bits_per_sequence_mean" in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"preset: expected one of small, .*got 'smal'; did you"):
         ntm_tasks.main(["--task", "copy", "--preset", "smal"])
+    with pytest.raises(SystemExit, match="2"):
+        ntm_tasks.main(["--task", "copy", "--cooldown", "1.5"])
     with pytest.raises(SystemExit, match="2"):
         ntm_tasks.main(["--task", "copy", "--seeds", "0"])
 

@@ -47,6 +47,7 @@ class Curve:
         preset: A name in the task's `polyad.recipes.ntm_settings.PRESETS`.
         seed: Of weights and sequences.
         settings: Of the preset.
+        cooldown: Share of the sequences, the last, over which the learning rate fell to zero.
         parameters: Numbers learned.
         sequences: Seen at each measurement.
         bits: Held-out bits a sequence, at each.
@@ -61,6 +62,7 @@ class Curve:
     preset: str
     seed: int
     settings: dict[str, Any]
+    cooldown: float
     parameters: int
     sequences: list[int] = field(default_factory=list)
     bits: list[float] = field(default_factory=list)
@@ -115,6 +117,7 @@ def learn(
     *,
     name: str = "",
     seed: int = 0,
+    cooldown: float = 0.0,
     target_bits: float = 0.0,
 ) -> tuple[NTM, Curve]:
     """Train one model and measure it on the way.
@@ -124,6 +127,7 @@ def learn(
         preset: The network and how it is trained.
         name: Of the preset.
         seed: Of the first weights and of the sequences.
+        cooldown: Let the learning rate fall linearly to zero over this last share of the steps.
         target_bits: Stop when two measurements in a row are below it; 0: never.
 
     Returns:
@@ -135,12 +139,15 @@ def learn(
     model = preset.model(task, seed)
     optimizer = preset.optimizer(model)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    curve = Curve(task.name, name, seed, preset.settings(), parameters)
+    curve = Curve(task.name, name, seed, preset.settings(), cooldown, parameters)
     held_out = task.held_out(CURVE_SEQUENCES, seed=1)
     steps = -(-preset.sequences // preset.batch)
     every = max(1, steps // ROWS)
     spent, began = 0.0, time.perf_counter()
     for step in range(steps):
+        if cooldown > 0:
+            for group in optimizer.param_groups:
+                group["lr"] = preset.lr * min(1.0, (steps - step) / (cooldown * steps))
         batch = task.batch(seed, step, preset.batch)
         training_step(model, optimizer, batch, clip=preset.clip, step=step)
         if (step + 1) % every and step + 1 < steps:
@@ -201,6 +208,7 @@ def run(
     *,
     seeds: int = 5,
     sequences: int | None = None,
+    cooldown: float = 0.0,
     target_bits: float = 0.0,
 ) -> tuple[Figures, list[Curve]]:
     """Train presets of a task over several seeds.
@@ -210,6 +218,7 @@ def run(
         presets: Names in its `polyad.recipes.ntm_settings.PRESETS`.
         seeds: 0, 1, ... below it.
         sequences: How long, if not as the preset says.
+        cooldown: As for `learn`.
         target_bits: Stop a seed when two measurements in a row are below it; 0: never.
 
     Returns:
@@ -228,7 +237,9 @@ def run(
             preset = replace(preset, sequences=sequences)
         found = []
         for seed in range(seeds):
-            model, curve = learn(sizes, preset, name=name, seed=seed, target_bits=target_bits)
+            model, curve = learn(
+                sizes, preset, name=name, seed=seed, cooldown=cooldown, target_bits=target_bits
+            )
             measure(model, sizes, curve)
             show(f"{name}, seed {seed}: {curve.last_bits:.4f} bits, {curve.last_wrong:.4f} wrong")
             for label, (bits, wrong, right) in curve.longer.items():
@@ -251,6 +262,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--until-bits", type=float, default=0.0, help="stop a seed below it (default: 0, never)"
     )
+    parser.add_argument(
+        "--cooldown",
+        type=float,
+        default=0.0,
+        help="share of the sequences, the last, over which the learning rate falls to zero "
+        "(default: 0)",
+    )
     parser.add_argument("--threads", type=int, default=1, help="default: 1")
     parser.add_argument("--json", metavar="FILE", help="also write figures and curves here")
     options = parser.parse_args(arguments)
@@ -258,6 +276,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             parser.error(f"--{name}: expected at least 1, got {value}")
+    if not 0 <= options.cooldown <= 1:
+        parser.error(f"--cooldown: expected 0 .. 1, got {options.cooldown}")
     try:
         import torch
 
@@ -270,6 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.preset or ["small"],
             seeds=options.seeds,
             sequences=options.sequences,
+            cooldown=options.cooldown,
             target_bits=options.until_bits,
         )
     except (OSError, ValueError, ImportError, FloatingPointError) as error:
