@@ -33,14 +33,15 @@ struct Sequence {
   Aligned<float> gates, cells, hidden, heads, kept_weights, kept_reads, kept_memory;
   Aligned<std::int32_t> status;
 
-  Sequence(const ntm::ScanTable& table, const ntm::ScanShape& shape)
+  Sequence(const ntm::ScanTable& table, const ntm::ScanBackwardTable& backward_table,
+           const ntm::ScanShape& shape)
       : s(shape),
         stride(ntm::kCheckpointStride),
         inputs(Aligned<float>(s.batch * s.steps * s.inputs).uniform(0, 1)),
         outputs(s.batch * s.steps * s.outputs),
         grad_outputs(Aligned<float>(s.batch * s.steps * s.outputs).uniform(-1, 1)),
         grad_inputs(s.batch * s.steps * s.inputs),
-        scratch(std::max(table.scratch_float(s, 1), table.backward_scratch_float(s, stride, 1))),
+        scratch(std::max(table.scratch_float(s, 1), backward_table.scratch_float(s, stride, 1))),
         w_ih(parameter(s.gates() * s.layer_inputs(0))),
         w_hh(parameter(s.gates() * s.hidden)),
         b_ih(parameter(s.gates())),
@@ -140,12 +141,13 @@ enum class Pass { inference, forward, backward, both };
 
 void scan(benchmark::State& state, Isa level, const ntm::ScanShape& shape, Pass pass) {
   const ntm::ScanTable& table = POLYAD_TABLE_OF(ntm, level, scan_table);
-  const auto sequence = std::make_unique<Sequence>(table, shape);
+  const ntm::ScanBackwardTable& backward_table = POLYAD_TABLE_OF(ntm, level, scan_backward_table);
+  const auto sequence = std::make_unique<Sequence>(table, backward_table, shape);
   table.scan_float(sequence->forward(true));  // for backward alone
   for (auto _ : state) {
     if (pass != Pass::backward) table.scan_float(sequence->forward(pass != Pass::inference));
     if (pass == Pass::backward || pass == Pass::both) {
-      table.scan_backward_float(sequence->backward());
+      backward_table.scan_backward_float(sequence->backward());
     }
   }
   // of the whole batch

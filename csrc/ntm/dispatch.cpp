@@ -21,6 +21,9 @@ const MemoryTable& memories() {
   return select(v2::memory_table, v3::memory_table, v4::memory_table);
 }
 const ScanTable& scans() { return select(v2::scan_table, v3::scan_table, v4::scan_table); }
+const ScanBackwardTable& scans_backward() {
+  return select(v2::scan_backward_table, v3::scan_backward_table, v4::scan_backward_table);
+}
 
 }  // namespace
 
@@ -85,12 +88,16 @@ std::int64_t scan_scratch(const ScanShape& shape, std::int64_t threads, bool is_
 }
 std::int64_t scan_backward_scratch(const ScanShape& shape, std::int64_t stride,
                                    std::int64_t threads, bool is_double) {
-  return (is_double ? scans().backward_scratch_double : scans().backward_scratch_float)(
+  return (is_double ? scans_backward().scratch_double : scans_backward().scratch_float)(
       shape, stride, threads);
 }
 void scan(const ScanArgs<float>& args) { scans().scan_float(args); }
 void scan(const ScanArgs<double>& args) { scans().scan_double(args); }
-void scan_backward(const ScanBackwardArgs<float>& args) { scans().scan_backward_float(args); }
-void scan_backward(const ScanBackwardArgs<double>& args) { scans().scan_backward_double(args); }
+void scan_backward(const ScanBackwardArgs<float>& args) {
+  scans_backward().scan_backward_float(args);
+}
+void scan_backward(const ScanBackwardArgs<double>& args) {
+  scans_backward().scan_backward_double(args);
+}
 
 }  // namespace polyad::ntm

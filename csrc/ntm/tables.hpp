@@ -44,12 +44,13 @@ struct MemoryTable {
 struct ScanTable {
   std::int64_t (*scratch_float)(const ScanShape&, std::int64_t threads);
   std::int64_t (*scratch_double)(const ScanShape&, std::int64_t threads);
-  std::int64_t (*backward_scratch_float)(const ScanShape&, std::int64_t stride,
-                                         std::int64_t threads);
-  std::int64_t (*backward_scratch_double)(const ScanShape&, std::int64_t stride,
-                                          std::int64_t threads);
   void (*scan_float)(const ScanArgs<float>&);
   void (*scan_double)(const ScanArgs<double>&);
+};
+
+struct ScanBackwardTable {
+  std::int64_t (*scratch_float)(const ScanShape&, std::int64_t stride, std::int64_t threads);
+  std::int64_t (*scratch_double)(const ScanShape&, std::int64_t stride, std::int64_t threads);
   void (*scan_backward_float)(const ScanBackwardArgs<float>&);
   void (*scan_backward_double)(const ScanBackwardArgs<double>&);
 };
@@ -58,6 +59,7 @@ namespace v2 {
 extern const AddressingTable addressing_table;
 extern const MemoryTable memory_table;
 extern const ScanTable scan_table;
+extern const ScanBackwardTable scan_backward_table;
 }  // namespace v2
 
 #ifdef POLYAD_X86_LEVELS
@@ -65,12 +67,14 @@ namespace v3 {
 extern const AddressingTable addressing_table;
 extern const MemoryTable memory_table;
 extern const ScanTable scan_table;
+extern const ScanBackwardTable scan_backward_table;
 }  // namespace v3
 
 namespace v4 {
 extern const AddressingTable addressing_table;
 extern const MemoryTable memory_table;
 extern const ScanTable scan_table;
+extern const ScanBackwardTable scan_backward_table;
 }  // namespace v4
 #endif
 

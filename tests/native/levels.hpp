@@ -36,8 +36,13 @@ class AtLevel : public ::testing::TestWithParam<Isa> {
     set_num_threads(1);
   }
 
-  template <class Table>
-  const Table& pick(const Table& v2, const Table& v3, const Table& v4) const {
+  template <  // The two passes of scan at one level.
+      struct ScanTables {
+    const ntm::ScanTable& forward;
+    const ntm::ScanBackwardTable& backward;
+  };
+
+  class Table > const Table& pick(const Table& v2, const Table& v3, const Table& v4) const {
     return GetParam() == Isa::v4 ? v4 : GetParam() == Isa::v3 ? v3 : v2;
   }
   const hypernet::PlanesTable& planes() const {
@@ -61,8 +66,9 @@ class AtLevel : public ::testing::TestWithParam<Isa> {
   const ntm::MemoryTable& memories() const {
     return pick(ntm::v2::memory_table, n3::memory_table, n4::memory_table);
   }
-  const ntm::ScanTable& scans() const {
-    return pick(ntm::v2::scan_table, n3::scan_table, n4::scan_table);
+  ScanTables scans() const {
+    return {pick(ntm::v2::scan_table, n3::scan_table, n4::scan_table),
+            pick(ntm::v2::scan_backward_table, n3::scan_backward_table, n4::scan_backward_table)};
   }
 };
 

@@ -78,28 +78,29 @@ ntm::ScanState<T> state_at(const std::vector<T*>& arrays) {
 
 template <class T>
 struct Calls {
-  const ntm::ScanTable& table;
+  ScanTables table;
 
   std::int64_t scratch(const ScanShape& s, std::int64_t threads) const {
-    return (std::is_same_v<T, float> ? table.scratch_float : table.scratch_double)(s, threads);
+    return (std::is_same_v<T, float> ? table.forward.scratch_float : table.forward.scratch_double)(
+        s, threads);
   }
   std::int64_t backward_scratch(const ScanShape& s, std::int64_t stride,
                                 std::int64_t threads) const {
-    return (std::is_same_v<T, float> ? table.backward_scratch_float
-                                     : table.backward_scratch_double)(s, stride, threads);
+    return (std::is_same_v<T, float> ? table.backward.scratch_float
+                                     : table.backward.scratch_double)(s, stride, threads);
   }
   void forward(const ntm::ScanArgs<T>& args) const {
     if constexpr (std::is_same_v<T, float>) {
-      table.scan_float(args);
+      table.forward.scan_float(args);
     } else {
-      table.scan_double(args);
+      table.forward.scan_double(args);
     }
   }
   void backward(const ntm::ScanBackwardArgs<T>& args) const {
     if constexpr (std::is_same_v<T, float>) {
-      table.scan_backward_float(args);
+      table.backward.scan_backward_float(args);
     } else {
-      table.scan_backward_double(args);
+      table.backward.scan_backward_double(args);
     }
   }
 };
@@ -136,7 +137,7 @@ struct Problem {
 
   // Outputs and last state; then, if kept, the gradients of inputs, state and parameters.
   template <class T>
-  Arrays<T> run(const ntm::ScanTable& table, const Way& way = {}) const {
+  Arrays<T> run(const ScanTables& table, const Way& way = {}) const {
     const Calls<T> calls{table};
     const auto cast = [](const std::vector<float>& x) {
       return std::vector<T>(x.begin(), x.end());
@@ -265,7 +266,8 @@ TEST_P(Scan, AgreesWithTheBaselineInDouble) {
     for (bool with_lengths : {false, true}) {
       SCOPED_TRACE(name_of(shape));
       const Problem problem(random, shape, with_lengths);
-      const Arrays<double> want = problem.run<double>(ntm::v2::scan_table);
+      const Arrays<double> want =
+          problem.run<double>({ntm::v2::scan_table, ntm::v2::scan_backward_table});
       expect_near<double>(problem.run<double>(scans()), want, 3000);
       Arrays<float> rounded;
       for (const auto& each : want) rounded.emplace_back(each.begin(), each.end());
@@ -275,7 +277,7 @@ TEST_P(Scan, AgreesWithTheBaselineInDouble) {
 }
 
 template <class T>
-void expect_one_answer(const ntm::ScanTable& table) {
+void expect_one_answer(const ScanTables& table) {
   Generator random(2);
   for (const ScanShape& shape : shapes()) {
     SCOPED_TRACE(name_of(shape));
@@ -344,7 +346,7 @@ TEST_P(Scan, StatusNamesTheFirstBadStepOfASequence) {
   spoil(9, 16, nan);
   problem.state[4][size(5 * shape.hidden + 2)] = infinity;
   std::vector<float> outputs(problem.grad_outputs.size()),
-      scratch(size(scans().scratch_float(shape, 1)));
+      scratch(size(scans().forward.scratch_float(shape, 1)));
   std::vector<std::vector<float>> last = problem.state;
   std::vector<std::int32_t> status(11, -1);
   std::vector<const float*> weights, start;
@@ -352,17 +354,17 @@ TEST_P(Scan, StatusNamesTheFirstBadStepOfASequence) {
   for (const auto& each : problem.parameters) weights.push_back(each.data());
   for (const auto& each : problem.state) start.push_back(each.data());
   for (auto& each : last) end.push_back(each.data());
-  scans().scan_float({shape,
-                      problem.inputs.data(),
-                      nullptr,
-                      parameters_at<const float>(shape, weights),
-                      state_at<const float>(start),
-                      outputs.data(),
-                      state_at<float>(end),
-                      status.data(),
-                      {},
-                      scratch.data(),
-                      1});
+  scans().forward.scan_float({shape,
+                              problem.inputs.data(),
+                              nullptr,
+                              parameters_at<const float>(shape, weights),
+                              state_at<const float>(start),
+                              outputs.data(),
+                              state_at<float>(end),
+                              status.data(),
+                              {},
+                              scratch.data(),
+                              1});
   EXPECT_EQ(status, (std::vector<std::int32_t>{1, 0, 0, 20, 0, 1, 0, 0, 0, 8, 0}));
 }
 
