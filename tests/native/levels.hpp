@@ -26,6 +26,12 @@ namespace n3 = ntm::v2;
 namespace n4 = ntm::v2;
 #endif
 
+// The two passes of scan at one level.
+struct ScanTables {
+  const ntm::ScanTable& forward;
+  const ntm::ScanBackwardTable& backward;
+};
+
 class AtLevel : public ::testing::TestWithParam<Isa> {
  protected:
   void SetUp() override {
@@ -36,13 +42,8 @@ class AtLevel : public ::testing::TestWithParam<Isa> {
     set_num_threads(1);
   }
 
-  template <  // The two passes of scan at one level.
-      struct ScanTables {
-    const ntm::ScanTable& forward;
-    const ntm::ScanBackwardTable& backward;
-  };
-
-  class Table > const Table& pick(const Table& v2, const Table& v3, const Table& v4) const {
+  template <class Table>
+  const Table& pick(const Table& v2, const Table& v3, const Table& v4) const {
     return GetParam() == Isa::v4 ? v4 : GetParam() == Isa::v3 ? v3 : v2;
   }
   const hypernet::PlanesTable& planes() const {
