@@ -130,6 +130,7 @@ def test_stop_at_any_step_and_resume(whole, tmp_path, step):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ntm_training, "PROGRESS_SECONDS", -1.0)
+        patch.setattr(ntm_training, "STRETCH_SECONDS", 0.0)  # looks after every step
         with pytest.raises(Interrupted, match="--resume"):
             train(run, on_progress=stop)
         assert ntm_training.read_checkpoint(Run.open(run))["polyad"]["step"] == step
@@ -148,6 +149,7 @@ def test_kill_and_resume(whole, tmp_path):
         "from polyad.recipes import ntm_training\n"
         "ntm_training.CHECKPOINT_SECONDS = 0.0\n"
         "ntm_training.PROGRESS_SECONDS = -1.0\n"
+        "ntm_training.STRETCH_SECONDS = 0.0\n"
         "test.train(sys.argv[2], on_progress=lambda info: time.sleep(0.1))\n"
     )
     words = [sys.executable, "-c", program, os.path.dirname(__file__), str(run)]

@@ -34,6 +34,9 @@ CHECKPOINT_FORMAT_VERSION = 1
 CHECKPOINT_SECONDS = 5.0
 """A kill costs at most so much training, and the step under way."""
 
+STRETCH_SECONDS, LONGEST_STRETCH = 0.02, 64
+"""Steps that go together: so many seconds of them, and at most so many."""
+
 OPTIMISERS = ("graves-rmsprop", "adam")
 PROGRESS_SECONDS = 0.1
 VALIDATION_SEED = 1
@@ -122,20 +125,23 @@ class Plan:
         return len(last) == 2 and max(last) < self.target_bits
 
 
-class _Steps:
-    """The batches of one epoch, which ends with the next row of the curve.
+class _Stretches:
+    """The steps of one epoch, which ends with the next row of the curve, in short stretches.
 
-    It has no length: a training that resumes in the middle of an epoch has a shorter one first.
+    To Lightning a stretch is a batch. What it does around a batch would add a fifth to a step of a
+    small model, so as many steps as fit into `STRETCH_SECONDS` go together. The epoch has no length:
+    a training that resumes in the middle of one has a shorter one first.
     """
 
     def __init__(self, training: Training) -> None:
         self._training = training
 
-    def __iter__(self) -> Iterator[Batch]:
-        at, plan = self._training.done, self._training.plan
+    def __iter__(self) -> Iterator[range]:
+        training, plan = self._training, self._training.plan
+        at = training.done
         end = min(plan.steps, (at // plan.interval + 1) * plan.interval)
-        for step in range(at, end):
-            yield self._training.share(self._training.task.batch(plan.seed, step, plan.batch))
+        while at < end:
+            yield range(at, at := min(end, at + training.stretch))
 
 
 class _HeldOut:
@@ -177,6 +183,8 @@ class Training(LightningModule):
         losses: Of the steps since the last row, summed.
         norm: The largest norm of a gradient since the last row, before it was cut.
         counted: Steps since the last row.
+        stretch: Steps that the next batch of Lightning's holds; no result depends on it.
+        asked: Set to stop after the step under way.
     """
 
     def __init__(
@@ -187,6 +195,7 @@ class Training(LightningModule):
         self.model, self.task, self.plan = model, task, plan
         self.held_out_bits, self.held_out_wrong = MeanMetric(), MeanMetric()
         self.done, self.losses, self.norm, self.counted = 0, 0.0, 0.0, 0
+        self.stretch, self.asked = 1, Event()
         self._optimizer_state = None
         if state is not None:
             self.load_state_dict(state["state_dict"])
@@ -211,18 +220,29 @@ class Training(LightningModule):
             return batch
         return Batch(*(tensor[self.trainer.global_rank :: world] for tensor in batch))
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, index: int) -> Batch:
-        """Move a batch; there is nothing to do on the CPU, and a step is too short to look."""
-        if device.type == "cpu":
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, index: int) -> Any:
+        """Move a batch of sequences; the numbers of a stretch stay."""
+        if isinstance(batch, range) or device.type == "cpu":
             return batch
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in batch))
 
-    def training_step(self, batch: Batch, index: int) -> None:
-        """Take one step.
+    def training_step(self, batch: range, index: int) -> None:
+        """Take the steps of a stretch; a stop that is asked for ends it.
 
         Raises:
-            TrainingError: The loss or the norm of the gradient is not finite; no weight changes.
+            TrainingError: A number is not finite; the step under way changes no weight.
         """
+        began, first = time.perf_counter(), self.done
+        for step in batch:
+            drawn = self.task.batch(self.plan.seed, step, self.plan.batch)
+            self._step(self.transfer_batch_to_device(self.share(drawn), self.device, index))
+            if self.asked.is_set():
+                break
+        each = (time.perf_counter() - began) / (self.done - first)
+        if self.trainer.world_size == 1:  # processes meet once in a batch of Lightning's
+            self.stretch = max(1, min(LONGEST_STRETCH, int(STRETCH_SECONDS / each)))
+
+    def _step(self, batch: Batch) -> None:
         optimiser: Any = self.optimizers(use_pl_optimizer=False)
         optimiser.zero_grad()
         try:
@@ -330,10 +350,9 @@ class _Keeper(Callback):
         run: Run,
         training: Training,
         rows: list[dict[str, float]],
-        asked: Event,
         on_progress: Progress | None,
     ) -> None:
-        self.run, self.training, self.rows, self.asked = run, training, rows, asked
+        self.run, self.training, self.rows = run, training, rows
         self._on_progress = on_progress if is_main_process() else None
         self._begun = run.begun  # of which the other processes hear only through this
         self._seconds = rows[-1]["seconds"] if rows else 0.0  # of training alone
@@ -382,7 +401,7 @@ class _Keeper(Callback):
 
     def _save_or_stop(self, trainer: Trainer, now: float) -> None:
         """Save if it is time; save and stop if that was asked for."""
-        asked, due = self.asked.is_set(), now - self._saved > CHECKPOINT_SECONDS
+        asked, due = self.training.asked.is_set(), now - self._saved > CHECKPOINT_SECONDS
         if trainer.world_size > 1:  # all of them must do the same
             asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
             due = trainer.strategy.broadcast(due)
@@ -525,7 +544,8 @@ def fit(
         Stopped: A stop was asked for; a checkpoint was written.
         RunError: The accelerator is not there.
     """
-    keeper = _Keeper(run, training, rows, asked, on_progress)
+    training.asked = asked
+    keeper = _Keeper(run, training, rows, on_progress)
     with _quiet():
         try:
             trainer = Trainer(
@@ -544,7 +564,7 @@ def fit(
             raise RunError(f"accelerator {accelerator!r}, {devices} devices: {error}") from error
         training.trainer = trainer
         try:
-            trainer.fit(training, _Steps(training), _HeldOut(training))
+            trainer.fit(training, _Stretches(training), _HeldOut(training))
         except SystemExit:  # what Lightning makes of a KeyboardInterrupt
             raise KeyboardInterrupt from None
         finally:
