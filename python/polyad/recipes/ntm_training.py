@@ -129,7 +129,7 @@ class _Stretches:
     """The steps of one epoch, which ends with the next row of the curve, in short stretches.
 
     To Lightning a stretch is a batch. What it does around a batch would add a fifth to a step of a
-    small model, so as many steps as fit into `STRETCH_SECONDS` go together. The epoch has no length:
+    small model, so as many steps as fit in `STRETCH_SECONDS` go together. The epoch has no length:
     a training that resumes in the middle of one has a shorter one first.
     """
 
