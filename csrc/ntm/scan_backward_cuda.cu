@@ -283,7 +283,7 @@ __device__ void backward_sequence(const BackwardKernel<T>& kernel, const Places<
 
     // controller
     copy(args.scratch + kernel.scratch.grads + (b * steps + t) * P, grads, P);
-    multiply(kernel.matrices.of[L], packed, grads, partial);
+    multiply<T>(kernel.matrices.of[L], packed, nullptr, grads, partial);
     __syncthreads();
     for (int l = L - 1; l >= 0; --l) {
       const StepMatrix& above = kernel.matrices.of[l + 1];
@@ -313,7 +313,7 @@ __device__ void backward_sequence(const BackwardKernel<T>& kernel, const Places<
         }
       }
       __syncthreads();
-      multiply(kernel.matrices.of[l], packed, sums, partial);
+      multiply<T>(kernel.matrices.of[l], packed, nullptr, sums, partial);
       __syncthreads();
     }
   }

@@ -86,9 +86,9 @@ __device__ __forceinline__ bool finite(T value) {
 // The activation of column c of the heads' parameters, from the sums of all columns.
 template <class T>
 __device__ __forceinline__ T activated(const ScanShape& shape, const StepMatrix& matrix,
-                                       const T* partial, const T* bias, int c, int offset) {
+                                       const T* partial, int c, int offset) {
   const HeadLayout part = head_layout(shape.width, shape.shifts);
-  const auto sum = [&](int column) { return column_sum(matrix, partial, column) + bias[column]; };
+  const auto sum = [&](int column) { return column_sum(matrix, partial, column); };
   const T value = sum(c);
   if (offset < part.beta || offset >= part.add) return shape.tanh_heads ? tanh_of(value) : value;
   if (offset == part.beta) return softplus_of(value);
@@ -170,10 +170,10 @@ __device__ void scan_sequence(const ScanKernel<T>& kernel, const Places<T>& plac
       const StepMatrix& matrix = kernel.matrices.of[l];
       const T* bias = l == 0 ? projected : packed.global + kernel.matrices.bias[l];
       T* h = x + RM + l * H;
-      multiply(matrix, packed, l == 0 ? x : h - H, partial);
+      multiply(matrix, packed, bias, l == 0 ? x : h - H, partial);
       __syncthreads();
       for (int j = thread_rank(); j < H; j += block_threads()) {
-        const auto sum = [&](int c) { return column_sum(matrix, partial, c) + bias[c]; };
+        const auto sum = [&](int c) { return column_sum(matrix, partial, c); };
         T value;
         if (shape.lstm) {
           LstmGates<T> gates{sum(j), sum(H + j), sum(2 * H + j), sum(3 * H + j)};
@@ -201,11 +201,11 @@ __device__ void scan_sequence(const ScanKernel<T>& kernel, const Places<T>& plac
 
     // heads
     const StepMatrix& matrix = kernel.matrices.of[L];
-    multiply(matrix, packed, x + RM + (L - 1) * H, partial);
+    multiply(matrix, packed, packed.global + kernel.matrices.bias[L], x + RM + (L - 1) * H,
+             partial);
     __syncthreads();
     for (int c = thread_rank(); c < P; c += block_threads()) {
-      const T value = activated(shape, matrix, partial, packed.global + kernel.matrices.bias[L], c,
-                                part_of(shape, c));
+      const T value = activated(shape, matrix, partial, c, part_of(shape, c));
       parameters[c] = value;
       if (record.heads != nullptr) record.heads[(b * steps + t) * P + c] = value;
     }

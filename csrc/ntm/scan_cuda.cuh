@@ -173,16 +173,23 @@ __device__ __forceinline__ void add_row(const T* row, T factor, Vector<T>& sum) 
   for (int v = 0; v < kVector<T>; ++v) sum.value[v] += weights.value[v] * factor;
 }
 
-// partial [slices, stride] <- the slices' sums of x [rows] times the matrix.
+// partial [slices, stride] <- the slices' sums of x [rows] times the matrix; the first also has the
+// biases [columns], or null, whose loads go beside those of the weights.
 template <class T>
 __device__ __forceinline__ void multiply(const StepMatrix& matrix, const PackedWeights<T>& weights,
-                                         const T* x, T* partial) {
+                                         const T* bias, const T* x, T* partial) {
   const int quads = matrix.stride / kVector<T>, slices = matrix.slices;
   const std::int64_t left = (weights.cached - matrix.offset) / matrix.stride;
   const int cached = left < 0 ? 0 : left < matrix.rows ? static_cast<int>(left) : matrix.rows;
   for (int item = thread_rank(); item < slices * quads; item += block_threads()) {
     const int slice = item / quads, column = (item - slice * quads) * kVector<T>;
-    Vector<T> sum = {};
+    Vector<T> sum = {}, extra = {};
+    if (bias != nullptr && slice == 0) {
+#pragma unroll
+      for (int v = 0; v < kVector<T>; ++v) {
+        if (column + v < matrix.columns) extra.value[v] = bias[column + v];
+      }
+    }
     int k = slice;
 #pragma unroll kVector < T>
     for (; k < cached; k += slices) {
@@ -192,6 +199,8 @@ __device__ __forceinline__ void multiply(const StepMatrix& matrix, const PackedW
     for (; k < matrix.rows; k += slices) {
       add_row(weights.global + matrix.offset + std::int64_t{k} * matrix.stride + column, x[k], sum);
     }
+#pragma unroll
+    for (int v = 0; v < kVector<T>; ++v) sum.value[v] += extra.value[v];
     *reinterpret_cast<Vector<T>*>(partial + slice * matrix.stride + column) = sum;
   }
 }
