@@ -69,8 +69,11 @@ def _feedforward(heads: int, hidden: int, **training: Any) -> Preset:
     return Preset(network | {"read_heads": heads, "write_heads": heads}, **training)
 
 
-def _with_lstm(heads: int, layers: int = 1, **training: Any) -> Preset:
-    network = {"controller": "lstm", "hidden_size": 100, "num_layers": layers, "epsilon": EPSILON}
+def _with_lstm(
+    heads: int, layers: int = 1, memory_init: str = "constant", **training: Any
+) -> Preset:
+    network = {"controller": "lstm", "hidden_size": 100, "num_layers": layers,
+               "memory_init": memory_init, "epsilon": EPSILON}  # fmt: skip
     return Preset(network | {"read_heads": heads, "write_heads": heads}, **training)
 
 
@@ -84,6 +87,7 @@ are a thousand times too large: some seeds that learn with 1e-2 do not learn wit
 
 QUICK: dict[str, Any] = {"lr": 1e-3, "clip": 1.0, "batch": 8}
 STEADY: dict[str, Any] = {"lr": 3e-4, "clip": 1.0, "batch": 4}
+ADAM: dict[str, Any] = {"optimiser": "adam", "lr": 3e-3, "clip": 10.0, "batch": 4}
 SLOW: dict[str, Any] = {"lr": 1e-4, "clip": 10.0, "batch": 1}
 """As in the paper, which cut every component of the gradient to -10 .. 10; here its norm is."""
 
@@ -109,13 +113,14 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "lstm": _lstm(256, sequences=1_000_000, **SLOW),
     },
     "n-grams": {
-        "small": _with_lstm(1, sequences=50_000, **STEADY),
+        "small": _with_lstm(1, memory_init="learned", sequences=60_000, **ADAM),
         "paper-ff": _feedforward(1, 100, sequences=400_000, **SLOWER),
         "paper-lstm": _with_lstm(1, sequences=400_000, **SLOWER),
         "lstm": _lstm(128, sequences=400_000, **SLOW),
     },
     "priority-sort": {
-        "small": _with_lstm(1, sequences=50_000, **STEADY),
+        "small": _with_lstm(1, memory_init="learned", sequences=20_000, **ADAM),
+        "small-lstm": _lstm(128, sequences=20_000, **ADAM | {"lr": 1e-3}),
         "paper-ff": _feedforward(8, 512, sequences=500_000, **SLOWER),
         "paper-lstm": _with_lstm(5, 2, sequences=500_000, **SLOWER),
         "lstm": _lstm(128, sequences=500_000, **SLOWER),
