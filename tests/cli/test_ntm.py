@@ -22,9 +22,13 @@ SMALL = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _undrawn():
+    import torch
+
+    threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("polyad.recipes.ntm_measure.draw", lambda *_: None)
         yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -306,7 +306,14 @@ def ntm(
         ),
     ] = 1,
     seed: Seed = 0,
-    threads: Threads = None,
+    threads: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Of the kernels and of torch; results do not depend on it. A step takes about a "
+            "millisecond: on a busy machine it takes longer if it is shared.",
+        ),
+    ] = 1,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on where RUN was interrupted, with RUN's settings."),
@@ -373,13 +380,12 @@ def ntm(
     _print_ntm(run)
 
 
-def _use_threads(threads: int | None) -> None:
-    """Set the threads of our kernels and of torch's, if a number was given."""
-    use_threads(threads)
-    if threads is not None:
-        import torch
+def _use_threads(threads: int) -> None:
+    """Set the threads of our kernels and of torch's."""
+    import torch
 
-        torch.set_num_threads(threads)
+    use_threads(threads)
+    torch.set_num_threads(threads)
 
 
 def _task(name: str, ranges: dict[str, int]) -> Any:
