@@ -77,7 +77,8 @@ class Plan:
         sequences: When to stop at the latest.
         seed: Of the first weights and of the sequences: step i draws from (seed, i).
         validate_every: Sequences between two rows of the curve.
-        validation: Held-out sequences on which a row is measured.
+        validation: Held-out sequences on which a row is measured. On few of them the target is met
+            by a model that still fails at one sequence in a hundred.
         target_bits: Stop when two rows in a row are below it; 0: never.
     """
 
@@ -88,7 +89,7 @@ class Plan:
     sequences: int = 20_000
     seed: int = 0
     validate_every: int = 1000
-    validation: int = 200
+    validation: int = 1000
     target_bits: float = 0.01
 
     def __post_init__(self) -> None:
