@@ -53,7 +53,7 @@ struct ScanShape {
   POLYAD_INLINE constexpr std::int64_t basic() const { return width + 3 + shifts; }  // a read head
   POLYAD_INLINE constexpr std::int64_t write_basic() const {
     return basic() + 2 * width;
-  }                                                            // a write head
+  }  // a write head
   POLYAD_INLINE constexpr std::int64_t head_outputs() const {  // P
     return reads * basic() + writes * write_basic();
   }

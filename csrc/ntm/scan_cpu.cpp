@@ -262,7 +262,7 @@ struct ForwardGroup {
       if (!shape.read_first) {
         read_of(memory, addressing.stride, shape.width, after, shape.reads, reads);
       }
-      if (!(all_finite(reads, RM) && all_finite(top + s * H, H))) mark(b, t);
+      if (!(all_finite(reads, RM) && all_finite(top + s * H, H) && all_finite(row, P))) mark(b, t);
       copy(own.past_h + (s * kChunk + t % kChunk) * H, top + s * H, H);
       copy(own.past_reads + (s * kChunk + t % kChunk) * RM, reads, RM);
       if (record.reads == nullptr) continue;

@@ -1,4 +1,5 @@
 #include <atomic>
+#include <climits>
 
 #include "common/check.hpp"
 #include "ntm/scan_cuda.cuh"
@@ -83,6 +84,14 @@ __device__ __forceinline__ bool finite(T value) {
   return value - value == T{0};
 }
 
+// Whether this thread's share of an array holds a number that is not finite.
+template <class T>
+__device__ bool any_bad(const T* p, std::int64_t count) {
+  bool bad = false;
+  for (std::int64_t i = thread_rank(); i < count; i += block_threads()) bad = bad || !finite(p[i]);
+  return bad;
+}
+
 // The activation of column c of the heads' parameters, from the sums of all columns.
 template <class T>
 __device__ __forceinline__ T activated(const ScanShape& shape, const StepMatrix& matrix,
@@ -148,11 +157,19 @@ __device__ void scan_sequence(const ScanKernel<T>& kernel, const Places<T>& plac
     copy(record.weights + b * (steps + 1) * KN, args.state.weights + b * KN, KN);
   }
   Team<T> team(heads.rows, heads.count, place.slots);
-  std::int32_t status = 0;
-  __syncthreads();
+  // Gates saturate at infinity: outputs are finite then, gradients are not.
+  bool starts_bad = any_bad(args.state.memory + b * heads.rows * heads.width,
+                            static_cast<std::int64_t>(heads.rows) * heads.width) ||
+                    any_bad(args.state.reads + b * RM, RM) ||
+                    any_bad(args.state.weights + b * KN, KN);
+  for (int l = 0; shape.lstm && l < L; ++l) {
+    const std::int64_t at = (l * shape.batch + b) * H;
+    starts_bad = starts_bad || any_bad(args.state.h + at, H) || any_bad(args.state.c + at, H);
+  }
+  std::int32_t status = __syncthreads_or(starts_bad) ? 1 : 0;
 
   for (std::int64_t t = 0; t < length; ++t) {
-    bool bad = false;
+    bool bad = any_bad(args.inputs + (b * steps + t) * shape.inputs, shape.inputs);
     if (record.memory != nullptr && t % record.stride == 0) {
       const int padded = static_cast<int>(whole_lines<T>(shape.rows));
       const std::int64_t row = b * scan_checkpoints(steps, record.stride) + t / record.stride;
@@ -207,6 +224,7 @@ __device__ void scan_sequence(const ScanKernel<T>& kernel, const Places<T>& plac
     for (int c = thread_rank(); c < P; c += block_threads()) {
       const T value = activated(shape, matrix, partial, c, part_of(shape, c));
       parameters[c] = value;
+      bad = bad || !finite(value);
       if (record.heads != nullptr) record.heads[(b * steps + t) * P + c] = value;
     }
     __syncthreads();
@@ -277,6 +295,31 @@ __global__ void __launch_bounds__(kScanThreads, 1)
   }
 }
 
+// status [B]: the first step at which outputs are not finite, if it comes before the one that is
+// there.
+template <class T>
+__global__ void outputs_status_kernel(const ScanArgs<T> args) {
+  __shared__ int first;
+  const std::int64_t steps = args.shape.steps, O = args.shape.outputs;
+  for (std::int64_t b = blockIdx.x; b < args.shape.batch; b += gridDim.x) {
+    if (thread_rank() == 0) first = INT_MAX;
+    __syncthreads();
+    const std::int64_t count = length_of(args.shape, args.lengths, b) * O;
+    const T* outputs = args.outputs + b * steps * O;
+    for (std::int64_t i = thread_rank(); i < count; i += block_threads()) {
+      if (finite(outputs[i])) continue;
+      atomicMin(&first, static_cast<int>(i / O));  // of integers: the order does not matter
+      break;                                       // later ones of this thread come later
+    }
+    __syncthreads();
+    if (thread_rank() == 0 && first != INT_MAX) {
+      const std::int32_t status = args.status[b];
+      if (status == 0 || status > first + 1) args.status[b] = first + 1;
+    }
+    __syncthreads();
+  }
+}
+
 template <class T>
 void scan_any(const ScanArgs<T>& args, cudaStream_t stream) {
   constexpr const char* name = "ntm_scan";
@@ -336,6 +379,7 @@ void scan_any(const ScanArgs<T>& args, cudaStream_t stream) {
                               nullptr,
                               args.outputs},
                stream);
+  launch(name, outputs_status_kernel<T>, {shape.batch, kScanThreads}, stream, args);
 }
 
 }  // namespace
