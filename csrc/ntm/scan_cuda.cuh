@@ -178,6 +178,7 @@ __device__ __forceinline__ void add_row(const T* row, T factor, Vector<T>& sum) 
 template <class T>
 __device__ __forceinline__ void multiply(const StepMatrix& matrix, const PackedWeights<T>& weights,
                                          const T* bias, const T* x, T* partial) {
+  constexpr int kUnroll = kVector<T>;  // more rows of doubles would not fit the registers
   const int quads = matrix.stride / kVector<T>, slices = matrix.slices;
   const std::int64_t left = (weights.cached - matrix.offset) / matrix.stride;
   const int cached = left < 0 ? 0 : left < matrix.rows ? static_cast<int>(left) : matrix.rows;
@@ -191,11 +192,11 @@ __device__ __forceinline__ void multiply(const StepMatrix& matrix, const PackedW
       }
     }
     int k = slice;
-#pragma unroll kVector < T>
+#pragma unroll kUnroll
     for (; k < cached; k += slices) {
       add_row(weights.shared + matrix.offset + k * matrix.stride + column, x[k], sum);
     }
-#pragma unroll kVector < T>
+#pragma unroll kUnroll
     for (; k < matrix.rows; k += slices) {
       add_row(weights.global + matrix.offset + std::int64_t{k} * matrix.stride + column, x[k], sum);
     }
