@@ -86,8 +86,8 @@ def test_the_command_line_writes_figures_and_curves(tiny, tmp_path, capsys):
     assert whole["curves"][0]["settings"]["batch"] == 4
     assert whole["figures"]["small_seconds_seeds"] == 1
     assert "small_bits_per_sequence_mean" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match=r"preset: expected one of small, .*got 'smal'; did you"):
-        ntm_tasks.main(["--task", "copy", "--preset", "smal"])
+    with pytest.raises(SystemExit, match=r"preset: expected one of small, .*got 'small-'; did you"):
+        ntm_tasks.main(["--task", "copy", "--preset", "small-"])
     with pytest.raises(SystemExit, match="2"):
         ntm_tasks.main(["--task", "copy", "--cooldown", "1.5"])
     with pytest.raises(SystemExit, match="2"):

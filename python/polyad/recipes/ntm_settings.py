@@ -113,7 +113,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "lstm": _lstm(256, sequences=1_000_000, **SLOW),
     },
     "n-grams": {
-        "small": _with_lstm(1, memory_init="learned", sequences=60_000, **ADAM),
+        "small": _with_lstm(1, memory_init="learned", sequences=100_000, **ADAM),
         "paper-ff": _feedforward(1, 100, sequences=400_000, **SLOWER),
         "paper-lstm": _with_lstm(1, sequences=400_000, **SLOWER),
         "lstm": _lstm(128, sequences=400_000, **SLOW),
