@@ -53,6 +53,7 @@ def figure(curves: Sequence[Mapping[str, Any]]) -> Figure:
             axes.set_yscale("log")
             axes.axhline(0.05, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
         axes.set(title=panel, xlabel="sequences, thousands", ylabel="bits a sequence")
+        axes.minorticks_off()
         axes.set_xlim(left=0)
         axes.legend(fontsize=8.5, handlelength=1.2)
     for axes in drawn.axes[len(present) :]:
