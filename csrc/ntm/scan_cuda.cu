@@ -169,7 +169,7 @@ __device__ void scan_sequence(const ScanKernel<T>& kernel, const Places<T>& plac
   std::int32_t status = __syncthreads_or(starts_bad) ? 1 : 0;
 
   for (std::int64_t t = 0; t < length; ++t) {
-    bool bad = any_bad(args.inputs + (b * steps + t) * shape.inputs, shape.inputs);
+    bool bad = false;
     if (record.memory != nullptr && t % record.stride == 0) {
       const int padded = static_cast<int>(whole_lines<T>(shape.rows));
       const std::int64_t row = b * scan_checkpoints(steps, record.stride) + t / record.stride;
@@ -295,22 +295,25 @@ __global__ void __launch_bounds__(kScanThreads, 1)
   }
 }
 
-// status [B]: the first step at which outputs are not finite, if it comes before the one that is
-// there.
+// status [B]: the first step whose inputs or outputs are not finite, if it comes before the one
+// that is there. Apart from the time loop, which would wait for the inputs.
 template <class T>
-__global__ void outputs_status_kernel(const ScanArgs<T> args) {
+__global__ void __launch_bounds__(kScanThreads) ends_status_kernel(const ScanArgs<T> args) {
   __shared__ int first;
-  const std::int64_t steps = args.shape.steps, O = args.shape.outputs;
-  for (std::int64_t b = blockIdx.x; b < args.shape.batch; b += gridDim.x) {
+  const ScanShape& shape = args.shape;
+  for (std::int64_t b = blockIdx.x; b < shape.batch; b += gridDim.x) {
     if (thread_rank() == 0) first = INT_MAX;
     __syncthreads();
-    const std::int64_t count = length_of(args.shape, args.lengths, b) * O;
-    const T* outputs = args.outputs + b * steps * O;
-    for (std::int64_t i = thread_rank(); i < count; i += block_threads()) {
-      if (finite(outputs[i])) continue;
-      atomicMin(&first, static_cast<int>(i / O));  // of integers: the order does not matter
-      break;                                       // later ones of this thread come later
-    }
+    const std::int64_t length = length_of(shape, args.lengths, b);
+    const auto look_at = [&](const T* p, std::int64_t columns) {
+      for (std::int64_t i = thread_rank(); i < length * columns; i += block_threads()) {
+        if (finite(p[i])) continue;
+        atomicMin(&first, static_cast<int>(i / columns));  // of integers: the order is no matter
+        break;  // the next ones of this thread come later
+      }
+    };
+    look_at(args.inputs + b * shape.steps * shape.inputs, shape.inputs);
+    look_at(args.outputs + b * shape.steps * shape.outputs, shape.outputs);
     __syncthreads();
     if (thread_rank() == 0 && first != INT_MAX) {
       const std::int32_t status = args.status[b];
@@ -379,7 +382,7 @@ void scan_any(const ScanArgs<T>& args, cudaStream_t stream) {
                               nullptr,
                               args.outputs},
                stream);
-  launch(name, outputs_status_kernel<T>, {shape.batch, kScanThreads}, stream, args);
+  launch(name, ends_status_kernel<T>, {shape.batch, kScanThreads}, stream, args);
 }
 
 }  // namespace
