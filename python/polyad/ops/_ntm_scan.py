@@ -314,11 +314,11 @@ def _scan(
 def _fake_tape_size(inputs: Any, sizes: _Sizes) -> int:
     """The size of the tape, where sizes may be symbolic.
 
-    On the CPU the numbers that its layout needs hold for all batches and lengths, so that one
-    compiled function serves them; on CUDA they do not, and the sizes become those of this call.
+    The numbers that its layout needs hold for all batches and lengths, so that one compiled
+    function serves them.
     """
     is_double, on_cpu = arrays.dtype_name(inputs) == "float64", inputs.device.type != "cuda"
-    known = sizes._replace(batch=1, steps=1) if on_cpu else sizes
+    known = sizes._replace(batch=1, steps=1)
     call = _call(_Sizes._make(int(n) for n in known), is_double, on_cpu, 1)
     row_stride = call.tape[-1][-1]
     return _laid_out(sizes.tape(row_stride, -(-sizes.steps // call.stride)))[1]
