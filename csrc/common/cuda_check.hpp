@@ -68,8 +68,8 @@ class DeviceGuard {
 };
 
 // Lets `kernel` use as much dynamic shared memory as the device has. Always the same value, so that
-// two threads that launch one kernel with different sizes do not undo each other's setting. Fails for
-// a kernel that has static shared memory too: the two add up.
+// two threads that launch one kernel with different sizes do not undo each other's setting. Fails
+// for a kernel that has static shared memory too: the two add up.
 template <class... Params>
 void allow_all_shared_memory(void (*kernel)(Params...)) {
   check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
