@@ -342,7 +342,7 @@ def peak_memory(call: Callable[[], Any]) -> tuple[int, Any]:
     resident = _resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     result = call()
-    return _resident("VmHWM") - resident, result
+    return max(0, _resident("VmHWM") - resident), result
 
 
 def _resident(field: str) -> int:

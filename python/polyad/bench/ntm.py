@@ -120,7 +120,8 @@ def figure(settings: Settings, measured: Sequence[Row], machine: Mapping[str, An
         found = [row for row in found if row.peer in several]
         if op == ntm_scan.MEMORY:
             return plot.Panel(title, label, size, found, "extra_bytes", "peak bytes of one call")
-        return plot.Panel(title, label, size, found)
+        # on one thread, what an idle machine would show, whatever else runs on this one
+        return plot.Panel(title, label, size, found, "spent_s", "processor seconds of one call")
 
     sweep = Case.of(settings, B=settings.sweep_batch)
     panels = [

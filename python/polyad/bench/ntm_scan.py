@@ -227,4 +227,4 @@ def print_extra_memory(name: str, case: Case) -> None:
     inputs, grad = case.sequences()
     with harness.memory_limit(Limits().bytes):
         extra, outputs = harness.peak_memory(lambda: formulation.both(inputs, grad))
-    print(extra - sum(out.nbytes for out in outputs))
+    print(max(0, extra - sum(out.nbytes for out in outputs)))
