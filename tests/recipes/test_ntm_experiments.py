@@ -70,7 +70,7 @@ def test_the_learning_rate_falls_in_the_last_share(tiny):
     _, (falling,) = ntm_tasks.run("copy", seeds=1, cooldown=0.4)
     assert falling.bits[0] == constant.bits[0]
     assert falling.bits[2] != constant.bits[2]
-    assert falling.cooldown == 0.4
+    assert falling.settings["cooldown"] == 0.4
 
 
 def test_it_stops_at_its_target(tiny):

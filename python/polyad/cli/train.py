@@ -261,7 +261,7 @@ def ntm(
     ] = None,
     optimiser: Annotated[
         str | None,
-        typer.Option(help="graves-rmsprop, rmsprop or adam.", rich_help_panel=TRAINING),
+        typer.Option(help="graves-rmsprop or adam.", rich_help_panel=TRAINING),
     ] = None,
     lr: Annotated[
         float | None, typer.Option(help="Learning rate.", rich_help_panel=TRAINING)
@@ -276,6 +276,13 @@ def ntm(
     sequences: Annotated[
         int | None,
         typer.Option(min=1, help="Stop after so many at the latest.", rich_help_panel=TRAINING),
+    ] = None,
+    cooldown: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the sequences, the last, over which the learning rate falls to 0.",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     target_bits: Annotated[
         float | None,
@@ -356,6 +363,7 @@ def ntm(
     plan = {
         "optimiser": optimiser,
         "lr": lr,
+        "cooldown": cooldown,
         "clip": clip,
         "batch": batch,
         "sequences": sequences,

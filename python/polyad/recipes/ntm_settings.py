@@ -30,6 +30,9 @@ class Preset:
         clip: The norm of the gradient is cut to it.
         batch: Sequences a step.
         sequences: When to stop at the latest.
+        cooldown: Share of the sequences, the last, over which the learning rate falls linearly to
+            zero.
+        beta2: Adam's memory of squared gradients.
     """
 
     network: Mapping[str, Any] = field(default_factory=dict)
@@ -38,6 +41,8 @@ class Preset:
     clip: float = 10.0
     batch: int = 1
     sequences: int = 100_000
+    cooldown: float = 0.0
+    beta2: float = 0.999
 
     def settings(self) -> dict[str, Any]:
         """Return the fields by name."""
@@ -60,8 +65,14 @@ class Preset:
         from polyad.optim import GravesRMSprop
 
         if self.optimiser == "adam":
-            return torch.optim.Adam(model.parameters(), self.lr)
+            return torch.optim.Adam(model.parameters(), self.lr, betas=(0.9, self.beta2))
         return GravesRMSprop(model.parameters(), self.lr)
+
+    def set_rate(self, optimizer: torch.optim.Optimizer, step: int, steps: int) -> None:
+        """Give an optimiser the learning rate of a step of ``steps`` in all."""
+        if self.cooldown > 0:
+            for group in optimizer.param_groups:
+                group["lr"] = self.lr * min(1.0, (steps - step) / (self.cooldown * steps))
 
 
 def _feedforward(heads: int, hidden: int, **training: Any) -> Preset:
@@ -69,11 +80,8 @@ def _feedforward(heads: int, hidden: int, **training: Any) -> Preset:
     return Preset(network | {"read_heads": heads, "write_heads": heads}, **training)
 
 
-def _with_lstm(
-    heads: int, layers: int = 1, memory_init: str = "constant", **training: Any
-) -> Preset:
-    network = {"controller": "lstm", "hidden_size": 100, "num_layers": layers,
-               "memory_init": memory_init, "epsilon": EPSILON}  # fmt: skip
+def _with_lstm(heads: int, layers: int = 1, **training: Any) -> Preset:
+    network = {"controller": "lstm", "hidden_size": 100, "num_layers": layers, "epsilon": EPSILON}
     return Preset(network | {"read_heads": heads, "write_heads": heads}, **training)
 
 
@@ -87,11 +95,24 @@ are a thousand times too large: some seeds that learn with 1e-2 do not learn wit
 
 QUICK: dict[str, Any] = {"lr": 1e-3, "clip": 1.0, "batch": 8}
 STEADY: dict[str, Any] = {"lr": 3e-4, "clip": 1.0, "batch": 4}
-ADAM: dict[str, Any] = {"optimiser": "adam", "lr": 3e-3, "clip": 10.0, "batch": 4}
+ADAM: dict[str, Any] = {
+    "optimiser": "adam", "beta2": 0.98, "clip": 10.0, "batch": 16, "cooldown": 1.0
+}  # fmt: skip
 SLOW: dict[str, Any] = {"lr": 1e-4, "clip": 10.0, "batch": 1}
 """As in the paper, which cut every component of the gradient to -10 .. 10; here its norm is."""
 
 SLOWER = SLOW | {"lr": 3e-5}
+
+# One row for each of the 32 contexts and some to spare; counting needs no walk along the rows.
+SMALL_N_GRAMS: dict[str, Any] = {
+    "controller": "lstm", "hidden_size": 64, "memory_rows": 64, "memory_init": "learned",
+    "shift_width": 1, "head_activation": "tanh", "epsilon": EPSILON
+}  # fmt: skip
+SMALL_SORT: dict[str, Any] = {
+    "controller": "feedforward", "hidden_size": 128, "memory_rows": 32, "read_heads": 4,
+    "write_heads": 2, "memory_init": "learned", "weights_init": "learned",
+    "head_activation": "tanh", "epsilon": EPSILON
+}  # fmt: skip
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "copy": {
@@ -101,7 +122,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "lstm": _lstm(256, sequences=1_000_000, **SLOWER),
     },
     "repeat-copy": {
-        "small": _with_lstm(1, sequences=60_000, **STEADY),
+        "small": _with_lstm(1, sequences=60_000, cooldown=0.4, **STEADY),
         "paper-ff": _feedforward(1, 100, sequences=200_000, **SLOW),
         "paper-lstm": _with_lstm(1, sequences=200_000, **SLOW),
         "lstm": _lstm(512, sequences=500_000, **SLOWER),
@@ -113,14 +134,14 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "lstm": _lstm(256, sequences=1_000_000, **SLOW),
     },
     "n-grams": {
-        "small": _with_lstm(1, memory_init="learned", sequences=100_000, **ADAM),
+        "small": Preset(SMALL_N_GRAMS, lr=7e-3, sequences=100_000, **ADAM),
         "paper-ff": _feedforward(1, 100, sequences=400_000, **SLOWER),
         "paper-lstm": _with_lstm(1, sequences=400_000, **SLOWER),
         "lstm": _lstm(128, sequences=400_000, **SLOW),
     },
     "priority-sort": {
-        "small": _with_lstm(1, memory_init="learned", sequences=20_000, **ADAM),
-        "small-lstm": _lstm(128, sequences=20_000, **ADAM | {"lr": 1e-3}),
+        "small": Preset(SMALL_SORT, lr=5e-3, sequences=100_000, **ADAM),
+        "small-lstm": _lstm(128, lr=3e-3, sequences=100_000, **ADAM),
         "paper-ff": _feedforward(8, 512, sequences=500_000, **SLOWER),
         "paper-lstm": _with_lstm(5, 2, sequences=500_000, **SLOWER),
         "lstm": _lstm(128, sequences=500_000, **SLOWER),

@@ -47,7 +47,6 @@ class Curve:
         preset: A name in the task's `polyad.recipes.ntm_settings.PRESETS`.
         seed: Of weights and sequences.
         settings: Of the preset.
-        cooldown: Share of the sequences, the last, over which the learning rate fell to zero.
         parameters: Numbers learned.
         sequences: Seen at each measurement.
         bits: Held-out bits a sequence, at each.
@@ -62,7 +61,6 @@ class Curve:
     preset: str
     seed: int
     settings: dict[str, Any]
-    cooldown: float
     parameters: int
     sequences: list[int] = field(default_factory=list)
     bits: list[float] = field(default_factory=list)
@@ -117,7 +115,6 @@ def learn(
     *,
     name: str = "",
     seed: int = 0,
-    cooldown: float = 0.0,
     target_bits: float = 0.0,
 ) -> tuple[NTM, Curve]:
     """Train one model and measure it on the way.
@@ -127,7 +124,6 @@ def learn(
         preset: The network and how it is trained.
         name: Of the preset.
         seed: Of the first weights and of the sequences.
-        cooldown: Let the learning rate fall linearly to zero over this last share of the steps.
         target_bits: Stop when two measurements in a row are below it; 0: never.
 
     Returns:
@@ -139,15 +135,13 @@ def learn(
     model = preset.model(task, seed)
     optimizer = preset.optimizer(model)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    curve = Curve(task.name, name, seed, preset.settings(), cooldown, parameters)
+    curve = Curve(task.name, name, seed, preset.settings(), parameters)
     held_out = task.held_out(CURVE_SEQUENCES, seed=1)
     steps = -(-preset.sequences // preset.batch)
     every = max(1, steps // ROWS)
     spent, began = 0.0, time.perf_counter()
     for step in range(steps):
-        if cooldown > 0:
-            for group in optimizer.param_groups:
-                group["lr"] = preset.lr * min(1.0, (steps - step) / (cooldown * steps))
+        preset.set_rate(optimizer, step, steps)
         batch = task.batch(seed, step, preset.batch)
         training_step(model, optimizer, batch, clip=preset.clip, step=step)
         if (step + 1) % every and step + 1 < steps:
@@ -208,7 +202,7 @@ def run(
     *,
     seeds: int = 5,
     sequences: int | None = None,
-    cooldown: float = 0.0,
+    cooldown: float | None = None,
     target_bits: float = 0.0,
 ) -> tuple[Figures, list[Curve]]:
     """Train presets of a task over several seeds.
@@ -218,7 +212,8 @@ def run(
         presets: Names in its `polyad.recipes.ntm_settings.PRESETS`.
         seeds: 0, 1, ... below it.
         sequences: How long, if not as the preset says.
-        cooldown: As for `learn`.
+        cooldown: Share of the sequences, the last, over which the learning rate falls to zero, if
+            not as the preset says.
         target_bits: Stop a seed when two measurements in a row are below it; 0: never.
 
     Returns:
@@ -235,11 +230,11 @@ def run(
         preset = preset_of(task, name)
         if sequences is not None:
             preset = replace(preset, sequences=sequences)
+        if cooldown is not None:
+            preset = replace(preset, cooldown=cooldown)
         found = []
         for seed in range(seeds):
-            model, curve = learn(
-                sizes, preset, name=name, seed=seed, cooldown=cooldown, target_bits=target_bits
-            )
+            model, curve = learn(sizes, preset, name=name, seed=seed, target_bits=target_bits)
             measure(model, sizes, curve)
             show(f"{name}, seed {seed}: {curve.last_bits:.4f} bits, {curve.last_wrong:.4f} wrong")
             for label, (bits, wrong, right) in curve.longer.items():
@@ -265,9 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--cooldown",
         type=float,
-        default=0.0,
         help="share of the sequences, the last, over which the learning rate falls to zero "
-        "(default: 0)",
+        "(default: as the preset says)",
     )
     parser.add_argument("--threads", type=int, default=1, help="default: 1")
     parser.add_argument("--json", metavar="FILE", help="also write figures and curves here")
@@ -276,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             parser.error(f"--{name}: expected at least 1, got {value}")
-    if not 0 <= options.cooldown <= 1:
+    if options.cooldown is not None and not 0 <= options.cooldown <= 1:
         parser.error(f"--cooldown: expected 0 .. 1, got {options.cooldown}")
     try:
         import torch

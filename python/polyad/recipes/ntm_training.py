@@ -75,6 +75,8 @@ class Plan:
         clip: The norm of the gradient is cut to it.
         batch: Sequences a step.
         sequences: When to stop at the latest.
+        cooldown: Share of the sequences, the last, over which the learning rate falls to zero.
+        beta2: Adam's memory of squared gradients.
         seed: Of the first weights and of the sequences: step i draws from (seed, i).
         validate_every: Sequences between two rows of the curve.
         validation: Held-out sequences on which a row is measured. On few of them the target is met
@@ -87,6 +89,8 @@ class Plan:
     clip: float = 10.0
     batch: int = 1
     sequences: int = 20_000
+    cooldown: float = 0.0
+    beta2: float = 0.999
     seed: int = 0
     validate_every: int = 1000
     validation: int = 1000
@@ -105,6 +109,10 @@ class Plan:
             value = getattr(self, name)
             if not 0 < value < math.inf:
                 raise ValueError(f"{name}: expected a number above 0, got {value}")
+        if not 0 <= self.cooldown <= 1:
+            raise ValueError(f"cooldown: expected 0 .. 1, got {self.cooldown}")
+        if not 0 <= self.beta2 < 1:
+            raise ValueError(f"beta2: expected at least 0 and below 1, got {self.beta2}")
         if not 0 <= self.target_bits < math.inf:
             raise ValueError(f"target_bits: expected at least 0, got {self.target_bits}")
         if not 0 <= self.seed < 2**63:
@@ -205,11 +213,13 @@ class Training(LightningModule):
             self.done, self.counted = kept["step"], kept["counted"]
             self.losses, self.norm = kept["losses"], kept["norm"]
         self._parameters_list = list(model.parameters())
+        self._preset = Preset(
+            optimiser=plan.optimiser, lr=plan.lr, cooldown=plan.cooldown, beta2=plan.beta2
+        )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Make the optimiser, in the state in which it was."""
-        made = Preset(optimiser=self.plan.optimiser, lr=self.plan.lr)
-        optimiser = made.optimizer(self.model)
+        optimiser = self._preset.optimizer(self.model)
         if self._optimizer_state is not None:
             optimiser.load_state_dict(self._optimizer_state)
         return optimiser
@@ -255,6 +265,7 @@ class Training(LightningModule):
         value, size = torch.stack((loss.detach(), norm)).tolist()
         if not (math.isfinite(value) and math.isfinite(size)):
             raise self._failure(self._what_is_not_finite(batch, value, size))
+        self._preset.set_rate(optimiser, self.done, self.plan.steps)
         try:
             optimiser.step()
         except RuntimeError as error:  # lr times something is beyond what a number can be
