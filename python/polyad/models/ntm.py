@@ -140,7 +140,8 @@ class NTM(nn.Module):
             "settings": json.dumps(self._settings),
         }
         with written_whole(Path(path)) as temporary:
-            safetensors.torch.save_file(tensors, temporary, metadata)
+            # not save_file, whose files only their owner may read
+            temporary.write_bytes(safetensors.torch.save(tensors, metadata))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> NTM:
