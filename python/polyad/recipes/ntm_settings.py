@@ -103,6 +103,9 @@ SLOW: dict[str, Any] = {"lr": 1e-4, "clip": 10.0, "batch": 1}
 
 SLOWER = SLOW | {"lr": 3e-5}
 
+SMALL_RECALL: dict[str, Any] = {
+    "controller": "lstm", "hidden_size": 100, "memory_init": "learned", "epsilon": EPSILON
+}  # fmt: skip
 # One row for each of the 32 contexts and some to spare; counting needs no walk along the rows.
 SMALL_N_GRAMS: dict[str, Any] = {
     "controller": "lstm", "hidden_size": 64, "memory_rows": 64, "memory_init": "learned",
@@ -128,7 +131,9 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "lstm": _lstm(512, sequences=500_000, **SLOWER),
     },
     "associative-recall": {
-        "small": _with_lstm(1, sequences=40_000, **STEADY),
+        "small": Preset(
+            SMALL_RECALL, optimiser="adam", lr=1e-3, batch=4, cooldown=0.4, sequences=40_000
+        ),
         "paper-ff": _feedforward(4, 256, sequences=100_000, **SLOW),
         "paper-lstm": _with_lstm(1, sequences=100_000, **SLOW),
         "lstm": _lstm(256, sequences=1_000_000, **SLOW),
