@@ -2,7 +2,7 @@
 // need of it. For *_cpu.cpp files only.
 #pragma once
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -44,6 +44,19 @@ POLYAD_INLINE void store(T* p, const Vector<T>& v) {
   std::memcpy(p, &v, sizeof(v));
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+// All bits of the first `count` lanes.
+template <class T>
+POLYAD_INLINE __m256i first_lanes(std::int64_t count) {
+  if constexpr (sizeof(T) == 4) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
+                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  } else {
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
+  }
+}
+#endif
+
 // The first `count` numbers, or as many as there are lanes; zeros in the other lanes. No number
 // past the first `count` is touched; count may be negative.
 template <class T>
@@ -58,6 +71,14 @@ POLYAD_INLINE Vector<T> load_up_to(const T* p, std::int64_t count) {
     std::memcpy(&v, &lanes, sizeof(v));
   } else {
     const __m512d lanes = _mm512_maskz_loadu_pd(static_cast<unsigned char>(mask), p);
+    std::memcpy(&v, &lanes, sizeof(v));
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    const __m256 lanes = _mm256_maskload_ps(p, first_lanes<T>(count));
+    std::memcpy(&v, &lanes, sizeof(v));
+  } else {
+    const __m256d lanes = _mm256_maskload_pd(p, first_lanes<T>(count));
     std::memcpy(&v, &lanes, sizeof(v));
   }
 #else
@@ -80,6 +101,16 @@ POLYAD_INLINE void store_first(T* p, const Vector<T>& v, std::int64_t count) {
     __m512d lanes;
     std::memcpy(&lanes, &v, sizeof(v));
     _mm512_mask_storeu_pd(p, static_cast<unsigned char>(mask), lanes);
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    __m256 lanes;
+    std::memcpy(&lanes, &v, sizeof(v));
+    _mm256_maskstore_ps(p, first_lanes<T>(count), lanes);
+  } else {
+    __m256d lanes;
+    std::memcpy(&lanes, &v, sizeof(v));
+    _mm256_maskstore_pd(p, first_lanes<T>(count), lanes);
   }
 #else
   std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(T));
