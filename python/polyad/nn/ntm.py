@@ -45,7 +45,8 @@ class NTM(nn.Module):
         read_first: Read before the step's writes; the paper reads afterwards.
         head_activation: Of keys and adds: 'linear' or 'tanh'.
         similarity: 'root' or 'sum': where epsilon stands, see `polyad.ops.ntm.content`.
-        epsilon: Keeps the cosine similarity finite at zero.
+        epsilon: Keeps the cosine similarity finite at zero. Training from constant rows is more
+            reliable with 1e-2, which the presets of `polyad.recipes.ntm_settings` use.
         device: As everywhere in torch.
         dtype: As everywhere in torch.
 
