@@ -158,7 +158,10 @@ class _HeldOut:
 
     def __init__(self, training: Training) -> None:
         every = training.task.held_out(training.plan.validation, seed=VALIDATION_SEED)
-        self._training, self._parts = training, parts(every, AT_ONCE)
+        self._training = training
+        self._parts = [
+            every.part(begin, begin + AT_ONCE) for begin in range(0, len(every.lengths), AT_ONCE)
+        ]
 
     def __iter__(self) -> Iterator[Batch]:
         for part in self._parts:
@@ -166,16 +169,6 @@ class _HeldOut:
 
     def __len__(self) -> int:
         return len(self._parts)
-
-
-def parts(batch: Batch, size: int) -> list[Batch]:
-    """Cut a batch into batches of at most ``size`` sequences, none longer than it must be."""
-    found = []
-    for begin in range(0, len(batch.lengths), size):
-        inputs, targets, mask, lengths = (tensor[begin : begin + size] for tensor in batch)
-        steps = int(lengths.max())
-        found.append(Batch(inputs[:, :steps], targets[:, :steps], mask[:, :steps], lengths))
-    return found
 
 
 class Training(LightningModule):
