@@ -1,7 +1,7 @@
 """The public ops again, short and vectorised: the oracle of the tests and the eager baseline.
 
-Of the hypernet, matching and sampling in numpy, energy and moments in torch; all of ntm in torch,
-where autograd gives the gradients. `polyad.reference.ntm` loads when it is asked for, with torch.
+Of the hypernet, matching and sampling in numpy, energy and moments in torch; all of ntm and capsule
+in torch, where autograd gives the gradients. Those two load when they are asked for, with torch.
 """
 
 from importlib import import_module
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from polyad.reference import hypernet
 
 if TYPE_CHECKING:
-    from polyad.reference import ntm
+    from polyad.reference import capsule, ntm
 
-__all__ = ["hypernet", "ntm"]
+__all__ = ["capsule", "hypernet", "ntm"]
 
 
 def __getattr__(name: str) -> Any:
-    if name != "ntm":
+    if name not in ("capsule", "ntm"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module("polyad.reference.ntm")
+    return import_module(f"polyad.reference.{name}")
