@@ -7,10 +7,8 @@ loss = model.loss(task("copy").batch(seed=0, step=0, batch_size=16))
 from __future__ import annotations
 
 import inspect
-import json
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from polyad import nn as layers
-from polyad._files import written_whole
 from polyad.data.ntm_tasks import Batch
+from polyad.models import _safetensors
 from polyad.models._ntm_lstm import SkipLSTM
 
 __all__ = ["NTM"]
@@ -130,18 +128,9 @@ class NTM(nn.Module):
         Raises:
             ImportError: safetensors is missing.
         """
-        safetensors = _safetensors()
-        tensors = {
-            name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()
-        }
-        metadata = {
-            "format_version": str(FORMAT_VERSION),
-            "kind": KIND,
-            "settings": json.dumps(self._settings),
-        }
-        with written_whole(Path(path)) as temporary:
-            # not save_file, whose files only their owner may read
-            temporary.write_bytes(safetensors.torch.save(tensors, metadata))
+        _safetensors.save(
+            self, path, kind=KIND, format_version=FORMAT_VERSION, settings=self._settings
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> NTM:
@@ -152,31 +141,7 @@ class NTM(nn.Module):
             ValueError: The file is no such model, is damaged, or of a newer format.
             ImportError: safetensors is missing.
         """
-        safetensors = _safetensors()
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: no such file")
-        try:
-            with safetensors.safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("kind") != KIND:
-                    raise ValueError(f"it holds {metadata.get('kind')}")
-                if int(metadata["format_version"]) > FORMAT_VERSION:
-                    raise ValueError(
-                        f"format_version {metadata['format_version']} is newer than "
-                        f"{FORMAT_VERSION}, the newest that this polyad reads"
-                    )
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            model = cls(**json.loads(metadata["settings"]))
-            model.load_state_dict(tensors)
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            RuntimeError,
-            safetensors.SafetensorError,
-        ) as error:
-            raise ValueError(f"{path}: expected a file that NTM.save wrote: {error}") from error
-        return model
+        return _safetensors.load(cls, path, kind=KIND, format_version=FORMAT_VERSION)
 
 
 def _bits(logits: Tensor, batch: Batch) -> Tensor:
@@ -187,14 +152,3 @@ def _bits(logits: Tensor, batch: Batch) -> Tensor:
 def _wrong_bits(logits: Tensor, batch: Batch) -> Tensor:
     wrong = (logits > 0) != (batch.targets > 0.5)
     return (wrong & batch.mask[..., None]).sum((1, 2))
-
-
-def _safetensors() -> Any:
-    try:
-        import safetensors
-        import safetensors.torch
-    except ImportError as error:
-        raise ImportError(
-            "files of polyad.models.NTM need safetensors: pip install 'polyad[train]'"
-        ) from error
-    return safetensors
