@@ -168,8 +168,8 @@ def test_evaluate_refuses_what_the_run_does_not_take(polyad, trained, tmp_path):
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(polyad, trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("polyad.recipes.ntm_training.PROGRESS_SECONDS", -1.0)
-    monkeypatch.setattr("polyad.recipes.ntm_training.STRETCH_SECONDS", 0.0)
+    monkeypatch.setattr("polyad.recipes.training.PROGRESS_SECONDS", -1.0)
+    monkeypatch.setattr("polyad.recipes.training.STRETCH_SECONDS", 0.0)
     run = tmp_path / "run"
 
     def bar(bars, what):
@@ -201,8 +201,8 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(polyad, trained, tmp_p
 
 def test_ctrl_c_twice_stops_at_once(polyad, tmp_path, monkeypatch):
     before = signal.getsignal(signal.SIGINT)  # a shell's background jobs ignore it
-    monkeypatch.setattr("polyad.recipes.ntm_training.PROGRESS_SECONDS", -1.0)
-    monkeypatch.setattr("polyad.recipes.ntm_training.STRETCH_SECONDS", 0.0)
+    monkeypatch.setattr("polyad.recipes.training.PROGRESS_SECONDS", -1.0)
+    monkeypatch.setattr("polyad.recipes.training.STRETCH_SECONDS", 0.0)
 
     def bar(bars, what):
         def report(info):

@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import load_file
 
 from polyad.data.ntm_tasks import task
-from polyad.recipes import ntm, ntm_measure, ntm_training
+from polyad.recipes import ntm, ntm_measure, training
 from polyad.recipes.ntm_settings import PRESETS
 from polyad.run import Interrupted, Run, RunError
 
@@ -129,11 +129,11 @@ def test_stop_at_any_step_and_resume(whole, tmp_path, step):
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ntm_training, "PROGRESS_SECONDS", -1.0)
-        patch.setattr(ntm_training, "STRETCH_SECONDS", 0.0)  # looks after every step
+        patch.setattr(training, "PROGRESS_SECONDS", -1.0)
+        patch.setattr(training, "STRETCH_SECONDS", 0.0)  # looks after every step
         with pytest.raises(Interrupted, match="--resume"):
             train(run, on_progress=stop)
-        assert ntm_training.read_checkpoint(Run.open(run))["polyad"]["step"] == step
+        assert training.read_checkpoint(Run.open(run))["polyad"]["step"] == step
         assert not (run / "metrics.json").exists()
     ntm.resume(run)
     assert_same(run, whole)
@@ -146,10 +146,10 @@ def test_kill_and_resume(whole, tmp_path):
     program = (
         "import sys, time; sys.path.insert(0, sys.argv[1])\n"
         "import test_ntm_recipe as test\n"
-        "from polyad.recipes import ntm_training\n"
-        "ntm_training.CHECKPOINT_SECONDS = 0.0\n"
-        "ntm_training.PROGRESS_SECONDS = -1.0\n"
-        "ntm_training.STRETCH_SECONDS = 0.0\n"
+        "from polyad.recipes import training\n"
+        "training.CHECKPOINT_SECONDS = 0.0\n"
+        "training.PROGRESS_SECONDS = -1.0\n"
+        "training.STRETCH_SECONDS = 0.0\n"
         "test.train(sys.argv[2], on_progress=lambda info: time.sleep(0.1))\n"
     )
     words = [sys.executable, "-c", program, os.path.dirname(__file__), str(run)]
@@ -162,7 +162,7 @@ def test_kill_and_resume(whole, tmp_path):
     process.kill()
     _, err = process.communicate()
     assert process.returncode == -signal.SIGKILL, err
-    assert 0 < ntm_training.read_checkpoint(Run.open(run))["polyad"]["step"] < 22
+    assert 0 < training.read_checkpoint(Run.open(run))["polyad"]["step"] < 22
     (run / ".model.ckpt.1.part").write_bytes(b"as if killed while writing")
     ntm.resume(run)
     assert_same(run, whole)
@@ -213,7 +213,7 @@ def test_abuse_ends_in_finite_numbers_or_in_an_error(tmp_path, network, plan, ra
     settings = {"network": {**SMALL["network"], **network}, "ranges": {**SMALL["ranges"], **ranges}}
     try:
         run = train(tmp_path / "run", plan=plan, **settings)
-    except ntm_training.TrainingError as error:
+    except training.TrainingError as error:
         if not re.match("step [0-9,]+: .*try a learning rate below", str(error)):
             raise
         return
@@ -229,7 +229,7 @@ def test_a_large_batch(tmp_path):
 
 @pytest.mark.parametrize("lr", [1e30, 3e38])
 def test_a_learning_rate_out_of_reason_names_quantity_and_step(tmp_path, lr):
-    with pytest.raises(ntm_training.TrainingError) as caught:
+    with pytest.raises(training.TrainingError) as caught:
         train(tmp_path / "run", plan={"lr": lr, "optimiser": "adam"})
     assert re.match("step [1-9]: .*(not finite| is -?inf| is nan|overflow)", str(caught.value))
     assert f"try a learning rate below {lr:g}" in str(caught.value)
@@ -248,7 +248,7 @@ def test_loss_and_gradient_are_looked_at(tmp_path, monkeypatch, value):
         return loss(self, batch) * (value if len(calls) == 3 else 1.0)
 
     monkeypatch.setattr(NTM, "loss", broken)
-    with pytest.raises(ntm_training.TrainingError, match=f"step 3: the loss is {value}"):
+    with pytest.raises(training.TrainingError, match=f"step 3: the loss is {value}"):
         train(tmp_path / "run")
 
 
@@ -285,7 +285,7 @@ def test_a_run_is_replaced_with_the_first_checkpoint_only(whole, tmp_path, monke
     shutil.copytree(whole, run)
     with pytest.raises(RunError, match="holds a run already"):
         train(run)
-    with pytest.raises(ntm_training.TrainingError):
+    with pytest.raises(training.TrainingError):
         train(run, replace_run=True, plan={"lr": 1e30, "optimiser": "adam"})
     assert_same(run, whole)
     (run / "logs/notes.txt").write_text("mine")
@@ -337,7 +337,7 @@ def test_the_first_format_goes_on(tmp_path):
     run = tmp_path / "run"
     shutil.copytree(FIRST, run)
     before = Run.open(run).history()
-    assert ntm_training.read_checkpoint(Run.open(run))["polyad"]["step"] == 6
+    assert training.read_checkpoint(Run.open(run))["polyad"]["step"] == 6
     made = ntm.resume(run)
     assert made.history()[:3] == before
     assert [row["step"] for row in made.history()] == [2, 4, 6, 8]

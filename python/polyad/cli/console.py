@@ -167,7 +167,10 @@ def sequences_bar(bars: Progress, what: str) -> Callable[[Mapping[str, Any]], No
             started.append((task, done, seconds))
         task, first, since = started[0]
         parts = []
-        for name, value in (("training", info["bits_train"]), ("held out", info["bits"])):
+        for name, value in (
+            ("training", info["bits_train"]),
+            ("held out", info["row"].get("bits_per_sequence")),
+        ):
             if value is not None:
                 parts.append(f"{value:.3g} {name}")
         note = f"bits a sequence: {', '.join(parts)}" if parts else ""

@@ -18,7 +18,9 @@ import numpy as np
 from polyad import data as sources
 from polyad.data import Split
 from polyad.recipes.encoding import Encoding
-from polyad.recipes.hypernet_measure import CHECKPOINT, evaluate, load_data, load_model, recall
+from polyad.recipes.hypernet_measure import CHECKPOINT, evaluate, load_model, recall
+from polyad.recipes.learn import how_to_go_on
+from polyad.recipes.run_data import described, load_data
 from polyad.report.hypernet_page import write_page
 from polyad.report.look import require_matplotlib
 from polyad.run import Interrupted, Run, RunError, require_free, stopping
@@ -100,14 +102,14 @@ def train(
     model = Hypernet(binarize=encoding.binarize, random_state=seed, **parameters)
     settings = {
         "recipe": recipe,
-        "data": {
-            "source": _lasting(data),
-            "test": None if test is None else _lasting(test),
-            "label_column": label_column,
-            "image_shape": image_shape,
-            "classes": classes,
-            "fingerprint": split.train.fingerprint(),
-        },
+        "data": described(
+            split,
+            data,
+            test=test,
+            label_column=label_column,
+            image_shape=image_shape,
+            classes=classes,
+        ),
         "encoder": encoder,
         "encoding": encoding.settings(),
         "parameters": model.get_params(),
@@ -115,12 +117,6 @@ def train(
     run = Run(out, MODEL, settings)
     _learn(run, model, model.fit, split, encoding, on_progress)
     return run
-
-
-def _lasting(source: str) -> str:
-    """A source as it can be found from another folder as well."""
-    path = Path(source)
-    return str(path.absolute()) if path.exists() else source
 
 
 def resume(out: Path | str, *, on_progress: Progress | None = None) -> Run:
@@ -167,7 +163,7 @@ def _learn(
         curve.tell("measure", "")
         evaluate(run, model=model, split=split)
     except KeyboardInterrupt:
-        raise Interrupted(_how_to_go_on(run)) from None
+        raise Interrupted(how_to_go_on(run)) from None
     run.add_metrics(  # seconds_train says that the run has finished: it comes last
         samples_train=len(split.train),
         features=split.train.X.shape[1],
@@ -178,12 +174,6 @@ def _learn(
         seconds_train=curve.rows[-1]["seconds"],
     )
     write_page(run)
-
-
-def _how_to_go_on(run: Run) -> str:
-    if not run.begun:
-        return "stopped before the first checkpoint; nothing was written"
-    return f"stopped; to go on: polyad train {run.model} --out {run.path} --resume"
 
 
 _COLUMNS = (

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyad import data as sources
 from polyad.data import Dataset, Split
 from polyad.recipes.encoding import Encoding
+from polyad.recipes.run_data import load_data
 from polyad.report import figures, hypernet
 from polyad.report.hypernet_page import write_page
 from polyad.report.look import require_matplotlib
@@ -23,32 +23,6 @@ if TYPE_CHECKING:
     from polyad.models import Hypernet
 
 CHECKPOINT = "model.npz"
-
-
-def load_data(run: Run) -> Split:
-    """Load the data that ``run`` was trained on.
-
-    Raises:
-        RunError: The data is not what it was.
-        DataError: It cannot be read any more.
-    """
-    kept = run.setting("data", dict)
-    try:
-        options = {name: kept[name] for name in ("source", "test", "label_column", "classes")}
-        shape, fingerprint = kept["image_shape"], kept["fingerprint"]
-        if not isinstance(options["source"], str):
-            raise TypeError("source")
-        if not all(isinstance(options[name], str | None) for name in ("test", "label_column")):
-            raise TypeError("test, label_column")
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{run.file('settings.json')}: damaged (data)") from error
-    split = sources.load(**options, image_shape=None if shape is None else tuple(shape))
-    if split.train.fingerprint() != fingerprint:
-        raise RunError(
-            f"{options['source']}: has changed since {run.path} was trained; train again, "
-            f"or measure with 'polyad evaluate {run.path} --data ...'"
-        )
-    return split
 
 
 def load_model(run: Run) -> Hypernet:

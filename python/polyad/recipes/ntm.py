@@ -6,26 +6,28 @@ evaluate(run)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyad.data.ntm_tasks import task as task_of
 from polyad.recipes import ntm_settings
+from polyad.recipes.learn import Progress, learn, require_lightning, require_shares
 from polyad.recipes.ntm_measure import evaluate, load_model, load_task
 from polyad.recipes.ntm_settings import Preset
 from polyad.report.look import require_matplotlib
+from polyad.report.ntm import Record
 from polyad.report.ntm_page import write_page
-from polyad.run import Interrupted, Run, RunError, require_free, stopping
+from polyad.run import Run, RunError, require_free
 
 if TYPE_CHECKING:
+    from polyad.models import NTM
     from polyad.recipes.ntm_training import Plan, Training
 
 __all__ = ["evaluate", "load_model", "load_task", "preset_settings", "resume", "train"]
 
 MODEL = "ntm"
-Progress = Callable[[Mapping[str, Any]], None]
 
 
 def preset_settings(task: str, name: str) -> dict[str, Any]:
@@ -82,15 +84,17 @@ def train(
         TrainingError: A number is not finite.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint is left behind.
     """
-    training_module = _require_lightning()
-    if training_module.is_main_process():
+    training_module = require_lightning("ntm_training")
+    from polyad.recipes.training import is_main_process
+
+    if is_main_process():
         require_free(Path(out), replace=replace_run)
     require_matplotlib()
     sizes = task_of(task, **(ranges or {}))
     given = preset_settings(task, preset)
     options = {**given.pop("network"), **(network or {})}
     chosen: Plan = training_module.Plan(**{**given, **(plan or {})})
-    _require_shares(chosen, devices)
+    require_shares(chosen.batch, devices)
     model = Preset(options).model(sizes, chosen.seed)
     settings = {
         "task": {"name": sizes.name, "ranges": sizes.settings()},
@@ -126,22 +130,23 @@ def resume(
         TrainingError: As for `train`.
         Interrupted: As for `train`.
     """
-    training_module = _require_lightning()
+    training_module = require_lightning("ntm_training")
     from polyad.models import NTM
+    from polyad.recipes.training import is_main_process, read_checkpoint
 
     run = Run.open(out, model=MODEL)
     if run.finished:
         raise RunError(f"{run.path}: has finished training; nothing to resume")
     require_matplotlib()
     sizes = load_task(run)
-    state = training_module.read_checkpoint(run)
+    state = read_checkpoint(run)
     try:
         plan = training_module.Plan(**run.setting("plan", dict))
         training = training_module.Training(NTM(**run.setting("network", dict)), sizes, plan, state)
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
         raise RunError(f"{run.path}: settings and checkpoint do not fit ({error})") from error
-    _require_shares(plan, devices)
-    if training_module.is_main_process():
+    require_shares(plan.batch, devices)
+    if is_main_process():
         run.sweep()
     _learn(run, training, accelerator, devices, on_progress)
     return run
@@ -151,72 +156,11 @@ def _learn(
     run: Run, training: Training, accelerator: str, devices: int, on_progress: Progress | None
 ) -> None:
     """Train to the end of the plan, keeping checkpoints and curve; then measure and report."""
-    from polyad.recipes import ntm_training
+    records: list[Record] = []
 
-    tell = on_progress or (lambda info: None)
+    def measure(model: NTM) -> None:
+        records.extend(evaluate(run, model=model).records)
+        run.add_metrics(sequences_train=training.done * training.plan.batch)
 
-    def say_stopping() -> None:
-        message = "stopping after this step; once more to stop at the last checkpoint"
-        tell({"stage": "stopping", "message": message})
-
-    kept = run.history(*ntm_training.COLUMNS) if run.begun else []
-    rows = [row for row in kept if row["step"] <= training.done]
-    try:
-        if training.done < training.plan.steps and not training.plan.met(rows):
-            with stopping(say_stopping) as asked:
-                rows = ntm_training.fit(
-                    run,
-                    training,
-                    asked,
-                    rows=rows,
-                    accelerator=accelerator,
-                    devices=devices,
-                    on_progress=on_progress,
-                )
-        if not ntm_training.is_main_process():
-            raise SystemExit(0)  # the main process does the rest
-        tell({"stage": "measure", "message": ""})
-        model = training.model.cpu()
-        found = evaluate(run, model=model)
-    except (KeyboardInterrupt, ntm_training.Stopped):
-        raise Interrupted(_how_to_go_on(run)) from None
-    run.add_metrics(  # seconds_train says that the run has finished: it comes last
-        sequences_train=training.done * training.plan.batch,
-        steps_train=training.done,
-        parameters=sum(p.numel() for p in model.parameters()),
-        seconds_train=rows[-1]["seconds"],
-    )
-    write_page(run, found.records)
-
-
-def _how_to_go_on(run: Run) -> str:
-    if not run.begun:
-        return "stopped before the first checkpoint; nothing was written"
-    return f"stopped; to go on: polyad train {run.model} --out {run.path} --resume"
-
-
-def _require_shares(plan: Plan, devices: int) -> None:
-    if devices < 1:
-        raise ValueError(f"devices: expected at least 1, got {devices}")
-    if plan.batch % devices:
-        raise ValueError(
-            f"batch: expected a multiple of devices = {devices}, so that each takes an equal "
-            f"share, got {plan.batch}"
-        )
-
-
-def _require_lightning() -> Any:
-    """Return ntm_training, or raise ImportError with the cure."""
-    try:
-        import lightning
-        import safetensors
-        import tensorboard
-        import torchmetrics  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f"training needs {error.name}, which is missing: pip install 'polyad[train]'"
-        ) from error
-    del lightning, safetensors, tensorboard
-    from polyad.recipes import ntm_training
-
-    return ntm_training
+    learn(run, training, measure, accelerator=accelerator, devices=devices, on_progress=on_progress)
+    write_page(run, records)
