@@ -18,27 +18,51 @@ struct Length {
   V radial;   // 2 / (1 + n^2) - 1
 };
 
-// The length of the vector s(0) .. s(size - 1), without overflow. T is the type of its numbers.
+// What a vector is multiplied by so that its largest number, `most`, becomes 1; 0 where it is as
+// good as zero.
+template <class T, class V>
+POLYAD_INLINE V shrink_of(const V& most) {
+  constexpr T kSmallest = sizeof(T) == 4 ? T(0x1p-100) : T(0x1p-1000);
+  return most < V{} + kSmallest ? V{} : 1 / most;
+}
+
+// The length of a vector with q = |s shrink|^2.
+template <class T, class V>
+POLYAD_INLINE Length<V> length_from(const V& most, const V& shrink, const V& q) {
+  constexpr T kLarge = T(0x1p60);  // from here on n + 1 / n is n, and n itself may overflow
+  const V zero = V{};
+  const V root = sqrt_of(q);
+  const V n = most * root;
+  const V inverse = shrink == zero ? zero : shrink / root;
+  const V bounded = n > zero + kLarge ? zero + kLarge : n;  // NaN stays
+  const V phi = n > zero + kLarge ? inverse : 1 / (bounded + 1 / bounded);
+  // An infinity in s: q is NaN.
+  return {phi, q == q ? inverse : q, 2 / (1 + bounded * bounded) - 1};
+}
+
+// The greater of the greatest size so far and |x|.
+template <class V>
+POLYAD_INLINE V larger_size(const V& most, const V& x) {
+  const V magnitude = x < V{} ? V{} - x : x;
+  return magnitude <= most ? most : magnitude;
+}
+
+// The length of the vector s(0) .. s(size - 1), without overflow. T is the type of its numbers. A
+// NaN may get lost in the maximum, but not in the sum of squares.
 template <class T, class V, class Vector>
 POLYAD_INLINE Length<V> length_of(std::int64_t size, const Vector& s) {
-  constexpr T kSmallest = sizeof(T) == 4 ? T(0x1p-100) : T(0x1p-1000);  // below: as zero
-  const V zero = V{};
-  V most = zero;
+  V most = V{};
   for (std::int64_t d = 0; d < size; ++d) {
     const V x = s(d);
-    const V magnitude = x < zero ? zero - x : x;
-    most = magnitude <= most ? most : magnitude;  // NaN is kept
+    most = larger_size(most, x);
   }
-  const V shrink = most < zero + kSmallest ? zero : 1 / most;
-  V q = zero;
+  const V shrink = shrink_of<T>(most);
+  V q = V{};
   for (std::int64_t d = 0; d < size; ++d) {
     const V x = s(d) * shrink;
     q = q + x * x;
   }
-  const V root = sqrt_of(q);
-  const V n = most * root;
-  const V inverse = shrink == zero ? zero : shrink / root;
-  return {1 / (n + 1 / n), inverse, 2 / (1 + n * n) - 1};
+  return length_from<T>(most, shrink, q);
 }
 
 }  // namespace

@@ -1,11 +1,9 @@
-// What the kernels of addressing and memory share: storage types, where a block keeps its arrays,
+// What the kernels of addressing and memory share: where a block keeps its arrays,
 // and arrays of a batch item in and out. One block takes one memory at a time.
 #pragma once
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include "common/check.hpp"
+#include "common/half.cuh"
 #include "ntm/addressing_rows_cuda.cuh"
 #include "ntm/cuda.hpp"
 
@@ -16,28 +14,14 @@ using polyad::cuda::allow_all_shared_memory;
 using polyad::cuda::device_attribute;
 using polyad::cuda::dynamic_shared;
 using polyad::cuda::launch;
+using polyad::cuda::narrow;
+using polyad::cuda::widen;
 
 constexpr int kPieceThreads = 256;
 
 // Elements at the start of shared memory for the sums of teams. Dynamic as all the rest: the limit
 // that allow_all_shared_memory sets holds for static and dynamic arrays together.
 constexpr int kPieceSlots = team_slots(kPieceThreads);
-
-__device__ __forceinline__ float widen(float value) { return value; }
-__device__ __forceinline__ double widen(double value) { return value; }
-__device__ __forceinline__ float widen(__half value) { return __half2float(value); }
-__device__ __forceinline__ float widen(__nv_bfloat16 value) { return __bfloat162float(value); }
-
-template <class X, class T>
-__device__ __forceinline__ X narrow(T value) {
-  if constexpr (std::is_same_v<X, __half>) {
-    return __float2half_rn(value);
-  } else if constexpr (std::is_same_v<X, __nv_bfloat16>) {
-    return __float2bfloat16_rn(value);
-  } else {
-    return value;
-  }
-}
 
 // Where the arrays of a block stand: in shared memory, or in a part of the scratch.
 template <class T>

@@ -189,6 +189,24 @@ def cast(x: Any, dtype: str) -> Array:
     return x.to(getattr(torch, dtype))
 
 
+def widened(x: Any, *, on_cpu_too: bool = False) -> Array:
+    """``x`` in float32 if it is of a half type and autocast is on, else ``x`` itself.
+
+    Args:
+        x: The array.
+        on_cpu_too: Whether half types on the CPU become float32 without autocast as well.
+    """
+    if dtype_name(x) not in ("float16", "bfloat16"):
+        return x
+    if on_cpu_too and on_cpu(x):
+        return cast(x, "float32")
+    if is_numpy(x):
+        return x
+    import torch
+
+    return x.float() if torch.is_autocast_enabled(x.device.type) else x
+
+
 def contiguous(x: Any) -> Array:
     """``x`` in C order; ``x`` itself where it is."""
     return np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x.contiguous()

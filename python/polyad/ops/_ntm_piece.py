@@ -49,16 +49,6 @@ def require_similarity(similarity: Any) -> int:
     return SIMILARITIES.index(similarity)
 
 
-def widened(x: Array) -> Array:
-    """``x`` in float32 if it is of a half type and autocast is on, else ``x`` itself."""
-    if not arrays.is_numpy(x) and arrays.dtype_name(x) in ("float16", "bfloat16"):
-        import torch
-
-        if torch.is_autocast_enabled(x.device.type):
-            return x.float()
-    return x
-
-
 class Piece:
     """A differentiable op on arrays of one dtype, checked by name and registered with its backward.
 
@@ -149,7 +139,7 @@ class Piece:
         for name, x in zip(self.inputs, inputs, strict=True):
             arrays.require_array(name, x)
             arrays.require_alike(name, x, first, inputs[0])
-        inputs = [widened(x) for x in inputs]
+        inputs = [arrays.widened(x) for x in inputs]
         half = () if arrays.on_cpu(inputs[0]) else ("float16", "bfloat16")
         arrays.require_dtype(first, inputs[0], ["float32", "float64", *half])
         sizes: dict[str, int] = {}
