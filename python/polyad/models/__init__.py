@@ -6,13 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from polyad.models.capsnet import CapsNet
+    from polyad.models.capsnet_cnn import CapsNetCNN
     from polyad.models.encoders import ThermometerEncoder, ThresholdEncoder
     from polyad.models.hypernet import Hypernet
     from polyad.models.ntm import NTM
 
-__all__ = ["NTM", "Hypernet", "ThermometerEncoder", "ThresholdEncoder"]
+__all__ = ["NTM", "CapsNet", "CapsNetCNN", "Hypernet", "ThermometerEncoder", "ThresholdEncoder"]
 
 _HOMES = {
+    "CapsNet": ("polyad.models.capsnet", "torch"),
+    "CapsNetCNN": ("polyad.models.capsnet_cnn", "torch"),
     "NTM": ("polyad.models.ntm", "torch"),
     "Hypernet": ("polyad.models.hypernet", "sklearn"),
     "ThermometerEncoder": ("polyad.models.encoders", "sklearn"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -120,7 +120,8 @@ class PrimaryCapsule(nn.Module):
             s = s * self.scale
         if self.bias is not None:
             s = s + self.bias[:, None, None]
-        return ops.squash(s.reshape(len(x), types * height * width, self.size))
+        u: Tensor = ops.squash(s.reshape(len(x), types * height * width, self.size))
+        return u
 
     def extra_repr(self) -> str:
         """Name the sizes, as the layers of torch do."""
@@ -158,7 +159,8 @@ class _Routed(nn.Module):
             raise ValueError(f"method: expected 'dynamic' or 'uniform', got {method!r}")
         if not init_scale > 0:
             raise ValueError(f"init_scale: expected a number above 0, got {init_scale!r}")
-        self.iterations, self.method = iterations, method
+        self.iterations = iterations
+        self.method: Literal["dynamic", "uniform"] = "dynamic" if method == "dynamic" else "uniform"
         self.leaky, self.detach, self.init_scale = leaky, detach, init_scale
 
         def parameter(*shape: int) -> nn.Parameter:
@@ -450,7 +452,8 @@ class ConvCapsule(_Routed):
             couplings=False,
         )
         v = v.view(batch, *above, self.out_types, self.output_size)
-        return v.permute(0, 3, 4, 1, 2).contiguous()
+        grid: Tensor = v.permute(0, 3, 4, 1, 2).contiguous()
+        return grid
 
     def extra_repr(self) -> str:
         """Name the sizes, as the layers of torch do."""
@@ -507,7 +510,8 @@ class MarginLoss(nn.Module):
         wrong = functional.relu(lengths - self.m_minus).square()
         cost = there * missing + self.down_weight * (1 - there) * wrong
         per_sample = cost.mean(dim=1) if self.class_mean else cost.sum(dim=1)
-        return self.scale * per_sample.mean()
+        loss: Tensor = self.scale * per_sample.mean()
+        return loss
 
     def extra_repr(self) -> str:
         """Name the numbers, as the layers of torch do."""
