@@ -39,7 +39,8 @@ class Options:
         init: 'torch', as convolutions and linear layers of torch start, or 'truncated', as in the
             authors' code: normal within two deviations (0.05 for the first convolution, else 0.1),
             with biases 0.1.
-        init_scale: Deviation of the weights of routing at first.
+        init_scale: Deviation of the weights of routing at first; None: by their number, see
+            `polyad.nn.DenseCapsule`.
         margin_scale: Multiplies the margin loss.
         margin_class_mean: Take the margin loss's mean over classes in place of the sum.
         reconstruction: Weight of the sum of squared errors of the decoder; 0: no decoder.
@@ -65,7 +66,7 @@ class Options:
     learn_logits: bool = False
     share_weights: bool = False
     init: str = "torch"
-    init_scale: float = 0.1
+    init_scale: float | None = None
     margin_scale: float = 1.0
     margin_class_mean: bool = False
     reconstruction: float = 0.0005
@@ -78,7 +79,7 @@ class Options:
                 require_int(field.name, value, 0 if field.name.endswith("padding") else 1)
             elif field.type == "bool" and not isinstance(value, bool):
                 raise TypeError(f"{field.name}: expected True or False, got {value!r}")
-            elif field.type == "float":
+            elif field.type == "float" or (field.name == "init_scale" and value is not None):
                 least = "at least 0" if field.name == "reconstruction" else "above 0"
                 if isinstance(value, bool) or not isinstance(value, int | float):
                     raise TypeError(f"{field.name}: expected a number, got {value!r}")
@@ -109,6 +110,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "scale_primary": True,
         "bias": True,
         "init": "truncated",
+        "init_scale": 0.1,
         "margin_scale": 0.5,
         "margin_class_mean": True,
     },
@@ -124,7 +126,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "conv_kernel": 3,
         "types": 16,
         "primary_kernel": 3,
-        "primary_stride": 2,
+        "init_scale": 1.0,
         "decoder_sizes": (128, 256),
     },
 }

@@ -14,7 +14,6 @@ from polyad.ops import capsule as ops
 __all__ = ["ConvCapsule", "DenseCapsule", "MarginLoss", "PrimaryCapsule"]
 
 METHODS = ("dynamic", "uniform")
-INIT_SCALE = 0.1  # of the authors' code
 
 
 class PrimaryCapsule(nn.Module):
@@ -149,7 +148,7 @@ class _Routed(nn.Module):
         detach: bool,
         bias: bool,
         learn_logits: bool,
-        init_scale: float,
+        init_scale: float | None,
         device: Any,
         dtype: Any,
     ) -> None:
@@ -157,6 +156,8 @@ class _Routed(nn.Module):
         require_int("iterations", iterations, 1)
         if method not in METHODS:
             raise ValueError(f"method: expected 'dynamic' or 'uniform', got {method!r}")
+        if init_scale is None:
+            init_scale = outputs / (3 * inputs**0.5)
         if not init_scale > 0:
             raise ValueError(f"init_scale: expected a number above 0, got {init_scale!r}")
         self.iterations = iterations
@@ -230,8 +231,9 @@ class DenseCapsule(_Routed):
         learn_logits: Learn b [I, J], from zero; else it is zero.
         capsule_type: Integers [I] within 0 .. types - 1: inputs of one type share their weights,
             which are then [types, J, D, K]; None: every input has its own.
-        init_scale: Deviation of the normal weights at first, truncated at twice that. Larger
-            weights make routing saturate before anything is learned.
+        init_scale: Deviation of the normal weights at first, truncated at twice that. None:
+            J / (3 sqrt(I)), by which outputs start equally long for any I and J; at the paper's
+            sizes it is 0.098, where the authors' code has 0.1.
         device: As everywhere in torch.
         dtype: As everywhere in torch.
 
@@ -259,7 +261,7 @@ class DenseCapsule(_Routed):
         bias: bool = False,
         learn_logits: bool = False,
         capsule_type: Any = None,
-        init_scale: float = INIT_SCALE,
+        init_scale: float | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -380,7 +382,7 @@ class ConvCapsule(_Routed):
         detach: bool = False,
         bias: bool = False,
         learn_logits: bool = False,
-        init_scale: float = INIT_SCALE,
+        init_scale: float | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
