@@ -1,11 +1,11 @@
-// Routing by agreement between capsules (Sabour, Frosst and Hinton, Dynamic Routing Between Capsules,
-// 2017, procedure 1), without ever storing the votes:
+// Routing by agreement between capsules (Sabour, Frosst and Hinton, Dynamic Routing Between
+// Capsules, 2017, procedure 1), without ever storing the votes:
 //
-//   votes      u_hat_ij = W_ij u_i                          W_ij = weight[type of i][j], or of i itself
-//   t = 1..r   l_ij     = b_ij + u_hat_ij . V_j             V = sum of the outputs v^1 .. v^(t-1)
-//              c_i.     = softmax_j(l_i.)                   leaky: beside one more logit, which is 0
-//              s_j      = beta_j + sum_i c_ij u_hat_ij
-//              v_j      = squash(s_j)                       squash.hpp
+//   votes      u_hat_ij = W_ij u_i                          W_ij = weight[type of i][j], or of i
+//   itself t = 1..r   l_ij     = b_ij + u_hat_ij . V_j             V = sum of the outputs v^1 ..
+//   v^(t-1)
+//              c_i.     = softmax_j(l_i.)                   leaky: beside one more logit, which is
+//              0 s_j      = beta_j + sum_i c_ij u_hat_ij v_j      = squash(s_j) squash.hpp
 //   output     v^r
 //
 // Because l is a sum over t of u_hat . v, neither logits nor votes outlive the block in which they
@@ -27,11 +27,11 @@
 //
 // routing_votes takes the votes themselves in place of u and weight, and gives u_hat'.
 //
-// Accuracy: sums over i are taken in T in one fixed order: pieces of 64 inputs, then those pieces in
-// chunks (RoutingShape::chunks), then the chunks; the order depends on the shape without its batch
-// alone, so a sample's result does not depend on the batch or on threads. Error at most a few hundred
-// eps relative to the sum of absolute terms. Outputs may not alias inputs. Every pointer that may be
-// null says so.
+// Accuracy: sums over i are taken in T in one fixed order: pieces of 64 inputs, then those pieces
+// in chunks (RoutingShape::chunks), then the chunks; the order depends on the shape without its
+// batch alone, so a sample's result does not depend on the batch or on threads. Error at most a few
+// hundred eps relative to the sum of absolute terms. Outputs may not alias inputs. Every pointer
+// that may be null says so.
 #pragma once
 
 #include <cstdint>
@@ -61,9 +61,10 @@ struct RoutingShape {
 
 // Which weights an input uses: its own, or those of its type.
 struct CapsuleTypes {
-  std::int64_t types;         // I where every input has weights of its own
-  const std::int32_t* type;   // [I], values in 0 .. types - 1; null: input i has type i
-  // Backward only: the inputs in ascending order of type, and where each type begins. Null with type.
+  std::int64_t types;        // I where every input has weights of its own
+  const std::int32_t* type;  // [I], values in 0 .. types - 1; null: input i has type i
+  // Backward only: the inputs in ascending order of type, and where each type begins. Null with
+  // type.
   const std::int32_t* order;  // [I]
   const std::int32_t* begin;  // [types + 1]
 };
@@ -73,15 +74,16 @@ struct RoutingArgs {
   RoutingShape shape;
   CapsuleTypes types;
   bool leaky;
-  const T* u;         // [B, I, K]; null: votes are given
-  const T* weight;    // [types, J, D, K]; null: votes are given
-  const T* votes;     // [B, I, J, D]; null: u and weight are given
-  const T* bias;      // [J, D] or null
-  const T* logits;    // [I, J] or null
-  T* s;               // [r, B, J, D]
-  T* v;               // [B, J, D]
-  T* couplings;       // [B, I, J], of the last iteration, or null
-  T* scratch;         // routing_scratch<T>(shape) elements, 64-byte aligned
+  const T* u;          // [B, I, K]; null: votes are given
+  const T* weight;     // [types, J, D, K]; null: votes are given
+  const T* votes;      // [B, I, J, D]; null: u and weight are given
+  const T* bias;       // [J, D] or null
+  const T* logits;     // [I, J] or null
+  T* s;                // [r, B, J, D]
+  T* v;                // [B, J, D]
+  T* couplings;        // [B, I, J], of the last iteration, or null
+  std::int64_t parts;  // CPU: pieces that the work is split into, each with its own part of scratch
+  T* scratch;          // routing_scratch<T>(shape, parts) elements, 64-byte aligned
 };
 
 template <class T>
@@ -90,7 +92,7 @@ struct RoutingBackwardArgs {
   CapsuleTypes types;
   bool leaky;
   bool detach;
-  const T* u;          // as in the forward pass
+  const T* u;  // as in the forward pass
   const T* weight;
   const T* votes;
   const T* logits;
@@ -101,15 +103,19 @@ struct RoutingBackwardArgs {
   T* grad_votes;       // [B, I, J, D]; null with votes
   T* grad_bias;        // [J, D] or null
   T* grad_logits;      // [I, J] or null
-  T* scratch;          // routing_backward_scratch<T>(shape, types) elements, 64-byte aligned
+  std::int64_t parts;  // as in the forward pass
+  T* scratch;          // routing_backward_scratch<T>(shape, types, detach, parts) elements
 };
 
-// Elements of scratch, for any number of threads up to `threads`.
+// Parts for the number of threads in use; results do not depend on them.
+std::int64_t routing_parts();
+
+// Elements of scratch, the same at every ISA level.
 template <class T>
-std::int64_t routing_scratch(const RoutingShape& shape, std::int64_t threads);
+std::int64_t routing_scratch(const RoutingShape& shape, std::int64_t parts);
 template <class T>
 std::int64_t routing_backward_scratch(const RoutingShape& shape, const CapsuleTypes& types,
-                                      std::int64_t threads);
+                                      bool detach, std::int64_t parts);
 
 void routing(const RoutingArgs<float>& args);
 void routing(const RoutingArgs<double>& args);

@@ -1,0 +1,78 @@
+// How the CPU kernels of routing divide their scratch: the same at every ISA level, so that the
+// caller can be told its size.
+#pragma once
+
+#include "capsule/routing.hpp"
+
+namespace polyad::capsule {
+namespace {
+
+// Samples of a whole block: one cache line. The last block of a batch may be narrower.
+template <class T>
+constexpr int kBlock = 64 / sizeof(T);
+
+constexpr std::int64_t kPiece = 64;  // inputs that are summed one after the other
+
+template <class T>
+POLYAD_INLINE constexpr std::int64_t blocks_of(std::int64_t batch) {
+  return (batch + kBlock<T> - 1) / kBlock<T>;
+}
+
+template <class T>
+POLYAD_INLINE constexpr std::int64_t whole_blocks(std::int64_t n) {
+  return (n + kBlock<T> - 1) / kBlock<T> * kBlock<T>;
+}
+
+// Inputs whose numbers are gathered together: enough to fill a line of every sample.
+template <class T>
+POLYAD_INLINE constexpr std::int64_t group_of(const RoutingShape& shape) {
+  return shape.input_size == 0 ? 1 : whole_blocks<T>(shape.input_size) / shape.input_size;
+}
+
+// Vectors [rows] per sample that the backward pass combines: s' of r iterations and V after all but
+// the last; with detach one each.
+POLYAD_INLINE constexpr std::int64_t kept_vectors(const RoutingShape& shape, bool detach) {
+  return detach ? 2 : 2 * shape.iterations - 1;
+}
+
+// Elements of a gradient W'_i while it is summed: rows across the lanes, [rows / L][K][L].
+template <class T>
+POLYAD_INLINE constexpr std::int64_t lying_gradient(const RoutingShape& shape) {
+  return whole_blocks<T>(shape.rows()) * shape.input_size;
+}
+
+// Places for the gradients of pieces of the inputs of a type; type t begins at begin[t] / kPiece +
+// t.
+POLYAD_INLINE constexpr std::int64_t piece_places(const RoutingShape& shape,
+                                                  const CapsuleTypes& types) {
+  return types.type == nullptr ? 0 : shape.inputs / kPiece + types.types + 1;
+}
+
+// Elements that a thread works with, forward ..
+template <class T>
+POLYAD_INLINE constexpr std::int64_t routing_desk(const RoutingShape& shape) {
+  return (group_of<T>(shape) * shape.input_size + 2 * shape.rows() + shape.outputs) * kBlock<T>;
+}
+
+// .. and backward.
+template <class T>
+POLYAD_INLINE constexpr std::int64_t routing_backward_desk(const RoutingShape& shape, bool detach) {
+  const std::int64_t group = group_of<T>(shape);
+  return (2 * group * shape.input_size + 2 * shape.rows()) * kBlock<T> +
+         (kept_vectors(shape, detach) + 1) * shape.outputs * kBlock<T> +
+         group * lying_gradient<T>(shape) + kBlock<T> * kBlock<T>;
+}
+
+// Hands out scratch, each piece at a whole number of cache lines.
+template <class T>
+struct Shelf {
+  T* next;
+  POLYAD_INLINE T* take(std::int64_t elements) {
+    T* taken = next;
+    next += whole_blocks<T>(elements);
+    return taken;
+  }
+};
+
+}  // namespace
+}  // namespace polyad::capsule
