@@ -69,7 +69,7 @@ def shifted(
     down = draw.integers(_SHIFT, -pixels, pixels)
     right = draw.integers(_SHIFT + 1, -pixels, pixels)
     height, width = images.shape[-2:]
-    planes = images.reshape(len(images), -1, height, width)
+    planes = images.reshape(len(images), math.prod(images.shape[1:-2]), height, width)
     moved = _window(planes, -down, -right, (height, width), pixels)
     return moved.reshape(images.shape)
 
@@ -218,6 +218,8 @@ def pairs(
         raise TypeError(f"labels: expected integers, got {labels.dtype}")
     if labels.shape != (len(images),):
         raise ValueError(f"labels: expected [N] = [{len(images)}], got {list(labels.shape)}")
+    if labels.size and labels.min() < 0:
+        raise ValueError(f"labels: expected at least 0, got {labels.min()}")
     counts = np.bincount(labels)
     if (counts > 0).sum() < 2:
         raise ValueError(f"labels: expected at least 2 classes, got {(counts > 0).sum()}")
