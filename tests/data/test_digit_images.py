@@ -112,7 +112,7 @@ def test_affine_turns_and_stretches_about_the_middle():
     lengths = np.sqrt(xx / 10)  # the variance of 11 pixels in a row is 10
     assert 0.95 < lengths.min() < 1.05
     assert 1.85 < lengths.max() < 2.05
-    np.testing.assert_allclose(xy, 0, atol=1e-9)
+    np.testing.assert_allclose(xy, 0, atol=5e-3)  # of bytes
 
 
 def test_affine_keeps_all_ink_inside():
