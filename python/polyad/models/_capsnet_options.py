@@ -146,15 +146,3 @@ def chosen(preset: str, options: dict[str, Any]) -> Options:
         if name not in known:
             raise TypeError(f"{name}: not an option of CapsNet; it has {', '.join(known)}")
     return Options(**{**PRESETS[preset], **options})
-
-
-def checked_image(image_size: Any, channels: Any, classes: Any) -> tuple[int, int]:
-    """(height, width) of ``image_size``, after looking at all three."""
-    try:
-        height, width = image_size
-    except (TypeError, ValueError):
-        raise TypeError(f"image_size: expected (height, width), got {image_size!r}") from None
-    size = require_int("image_size[0]", height, 1), require_int("image_size[1]", width, 1)
-    require_int("channels", channels, 1)
-    require_int("classes", classes, 1)
-    return size

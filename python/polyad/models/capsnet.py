@@ -18,7 +18,8 @@ from torch.nn import functional
 
 from polyad._arrays import require_int
 from polyad.models import _safetensors
-from polyad.models._capsnet_options import PRESETS, Options, checked_image, chosen
+from polyad.models._capsnet_images import checked_size, require_images
+from polyad.models._capsnet_options import PRESETS, Options, chosen
 from polyad.nn.capsule import DenseCapsule, MarginLoss, PrimaryCapsule, multi_hot
 
 __all__ = ["PRESETS", "CapsNet", "CapsNetOutput", "Loss"]
@@ -96,7 +97,7 @@ class CapsNet(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.image_size = checked_image(image_size, channels, classes)
+        self.image_size = checked_size(image_size, channels, classes)
         self.channels, self.classes, self.preset = channels, classes, preset
         self.options = o = chosen(preset, options)
         between = [_require_fits(side, self.image_size, o) for side in self.image_size]
@@ -163,13 +164,13 @@ class CapsNet(nn.Module):
         }
 
     def primary_capsules(self, images: Tensor) -> Tensor:
-        """Return the primary capsules u [B, I, K], by type, then y, then x."""
-        shape = (self.channels, *self.image_size)
-        if images.dim() != 4 or images.shape[1:] != shape:
-            raise ValueError(
-                f"images: expected [B, C, H, W] = [B, {', '.join(map(str, shape))}], "
-                f"got {list(images.shape)}"
-            )
+        """Return the primary capsules u [B, I, K], by type, then y, then x.
+
+        Raises:
+            TypeError: Images of integers.
+            ValueError: A wrong shape.
+        """
+        require_images(images, self.channels, self.image_size)
         u: Tensor = self.primary(functional.relu(self.conv(images)))
         return u
 
@@ -180,6 +181,7 @@ class CapsNet(nn.Module):
             images: [B, C, H, W], in 0 .. 1.
 
         Raises:
+            TypeError: Images of integers.
             ValueError: A wrong shape.
         """
         v = self.capsules(self.primary_capsules(images))
@@ -255,7 +257,7 @@ class CapsNet(nn.Module):
             classes = torch.linalg.vector_norm(v, dim=-1).argmax(dim=1)
         masked = v * multi_hot(classes, v[..., 0])[..., None]
         images: Tensor = self.decoder(masked.flatten(1))
-        return images.float().view(len(v), self.channels, *self.image_size)
+        return images.to(v.dtype).view(len(v), self.channels, *self.image_size)
 
     @torch.no_grad()
     def perturb(
@@ -292,10 +294,11 @@ class CapsNet(nn.Module):
 
         Args:
             images: [B, C, H, W].
-            iterations: How many; None: the model's own.
+            iterations: How many; None: the model's own. Uniform routing has one.
         """
         u = self.primary_capsules(images)
-        last = self.options.iterations if iterations is None else iterations
+        own = 1 if self.options.method == "uniform" else self.options.iterations
+        last = own if iterations is None else iterations
         require_int("iterations", last, 1)
         return [self.capsules.couplings(u, iterations=r)[1] for r in range(1, last + 1)]
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from polyad._arrays import require_int
 from polyad.models import _safetensors
-from polyad.models._capsnet_options import checked_image
+from polyad.models._capsnet_images import checked_size, require_images
 from polyad.nn.capsule import multi_hot
 
 __all__ = ["CNNLoss", "CapsNetCNN"]
@@ -76,7 +76,7 @@ class CapsNetCNN(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        self.image_size = checked_image(image_size, channels, classes)
+        self.image_size = checked_size(image_size, channels, classes)
         self.channels, self.classes = channels, classes
         self.widths = PAPER_WIDTHS if widths is None else tuple(widths)
         if len(self.widths) != len(PAPER_WIDTHS):
@@ -148,14 +148,10 @@ class CapsNetCNN(nn.Module):
         """Return logits [B, J] of images [B, C, H, W] in 0 .. 1.
 
         Raises:
+            TypeError: Images of integers.
             ValueError: A wrong shape.
         """
-        shape = (self.channels, *self.image_size)
-        if images.dim() != 4 or images.shape[1:] != shape:
-            raise ValueError(
-                f"images: expected [B, C, H, W] = [B, {', '.join(map(str, shape))}], "
-                f"got {list(images.shape)}"
-            )
+        require_images(images, self.channels, self.image_size)
         logits: Tensor = self.layers(images)
         return logits
 
