@@ -35,7 +35,7 @@ FORMAT_VERSION = 1
 PICTURE_DPI = 160
 
 _OWN_FILES = re.compile(
-    r"(settings|metrics(-[\w.-]+)?|history|edges|longer)\.json|model\.\w+|report\.html"
+    r"(settings|metrics(-[\w.-]+)?|history|edges|longer|tests)\.json|model\.\w+|report\.html"
 )
 _LOGS = "logs"
 _LOG_FILES = re.compile(r"metrics\.csv|hparams\.yaml|events\.out\.tfevents\..+")

@@ -18,6 +18,7 @@ ALLOWED = {
         "nn/",
         "optim.py",
         "models/",
+        "recipes/capsnet_training.py",
         "recipes/ntm_training.py",
         "recipes/training.py",
         "reference/capsule.py",

@@ -7,7 +7,11 @@ from types import ModuleType
 
 from polyad.run import Run, RunError
 
-RUNS = {"hypernet": "polyad.recipes.hypernet", "ntm": "polyad.recipes.ntm"}
+RUNS = {
+    "hypernet": "polyad.recipes.hypernet",
+    "ntm": "polyad.recipes.ntm",
+    "capsnet": "polyad.recipes.capsnet",
+}
 """Models that train into a run folder, and the module whose train, evaluate ... do it."""
 
 

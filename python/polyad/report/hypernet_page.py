@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from polyad.report.page import Page
+from polyad.report.page import Page, Picture
 from polyad.run import Run
 
 NOT_COMPARABLE = (
@@ -16,13 +15,6 @@ NOT_COMPARABLE = (
 )
 
 _SEEN = re.compile(r"accuracy_test_after_(\d+)_examples_percent")
-
-
-class _Picture(NamedTuple):
-    name: str
-    title: str
-    alternative: str
-    caption: str
 
 
 _RECALLED = (
@@ -38,7 +30,7 @@ _MEMORY = (
 )
 
 _PICTURES = (
-    _Picture(
+    Picture(
         "stream",
         "One example at a time",
         "Accuracy on held-out pictures against the number of examples seen",
@@ -46,20 +38,20 @@ _PICTURES = (
         "points are the share of held-out pictures classified rightly so far; the dashed line is "
         "where a hypernet ends that may look at the examples again and learn from its errors.",
     ),
-    _Picture(
+    Picture(
         "recall",
         "Recalled from a part",
         "Test pictures, what was shown of them, and what the hypernet recalled",
         _RECALLED,
     ),
-    _Picture(
+    Picture(
         "recall-lower",
         "Recalled from the upper half",
         "Test pictures, their upper halves, and what the hypernet recalled below",
         "The same with the lower half hidden, which is harder: hidden pixels have hardly a "
         "neighbour that is shown.",
     ),
-    _Picture(
+    Picture(
         "edges",
         "The strongest hyperedges",
         "Hyperedges of each class drawn over the mean picture of the class",
@@ -67,21 +59,21 @@ _PICTURES = (
         "few may differ (its tolerance). Under each stands its weight; behind it, pale, the mean "
         "picture of its class.",
     ),
-    _Picture(
+    Picture(
         "decision",
         "One decision, explained",
         "A picture, the hyperedges that matched it, and the votes of every class",
         "Left, the picture; in the middle, the matching hyperedges of the winning class with the "
         "largest weights; right, the votes: the weights of all that match, summed by class.",
     ),
-    _Picture(
+    Picture(
         "learning",
         "While it learned",
         "Accuracy over the passes",
         "The share of training examples classified rightly after every pass; pass 0 is the one "
         "that draws the hyperedges.",
     ),
-    _Picture(
+    Picture(
         "confusion",
         "What was taken for what",
         "Confusion matrix",

@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyad.report.ntm import Record
-from polyad.report.page import Page
+from polyad.report.page import Page, Picture, flat
 from polyad.run import Run
 
 STEP_BYTES = 700_000
@@ -40,14 +40,7 @@ _TASKS = {
 }
 
 
-class _Picture(NamedTuple):
-    name: str
-    title: str
-    alternative: str
-    caption: str
-
-
-_LEARNING = _Picture(
+_LEARNING = Picture(
     "learning",
     "While it learned",
     "Bits a sequence against sequences of training, beside figures of the paper",
@@ -55,21 +48,21 @@ _LEARNING = _Picture(
     "Grey marks are read off the printed learning curves of Graves, Wayne and Danihelka (2014), "
     "good to a factor of about two; one at the lower end is a curve that is about 0 from there on.",
 )
-_SEQUENCE = _Picture(
+_SEQUENCE = Picture(
     "sequence",
     "One sequence",
     "Input, target and output of a sequence over time",
     "Time runs to the right, a row per channel. Steps whose output does not count are grey. A dot "
     "marks a wrong bit; where there is none, all are right.",
 )
-_PREDICTED = _Picture(
+_PREDICTED = Picture(
     "sequence",
     "One sequence",
     "The probability given to a 1, and the bits that came, over time",
     "The curve is the probability that the next bit is 1; the points are the bits that came, "
     "vermilion where the other was likelier. Even the best estimator is often surprised.",
 )
-_HEADS = _Picture(
+_HEADS = Picture(
     "heads",
     "Where the heads looked",
     "The weightings of the heads over time",
@@ -77,14 +70,14 @@ _HEADS = _Picture(
     "how much of its attention a head gave it. The places form a ring: 0 follows the last. A head "
     "that writes is vermilion, one that reads blue.",
 )
-_MEMORY = _Picture(
+_MEMORY = Picture(
     "memory",
     "The memory, before and after",
     "The contents of the memory before the sequence, when the answer begins, and after it",
     "A column per row of memory that was used; blue is above zero, vermilion below. What stands "
     "there when the answer begins is all that the heads can read.",
 )
-_LONGER = _Picture(
+_LONGER = Picture(
     "longer",
     "Longer than any it was trained on",
     "Targets and outputs of longer sequences",
@@ -108,7 +101,7 @@ def write_page(run: Run, records: Sequence[Record]) -> None:
     page.text(_TASKS.get(task, ""))
     page.tiles(_tiles(metrics, task))
     for picture in (_LEARNING, _PREDICTED if task == "n-grams" else _SEQUENCE, _HEADS):
-        _add(page, run, picture)
+        page.section(run, picture)
     steps = _chosen(records)
     if steps:
         page.heading("Step through it")
@@ -119,7 +112,7 @@ def write_page(run: Run, records: Sequence[Record]) -> None:
             else "Drag the slider: what the network saw and said at each step."
         )
         page.interactive(*_steps(steps))
-    _add(page, run, _MEMORY)
+    page.section(run, _MEMORY)
     page.heading(_LONGER.title if run.picture("longer").is_file() else "Other sizes")
     table = run.table("longer")
     if table is not None:
@@ -135,7 +128,7 @@ def write_page(run: Run, records: Sequence[Record]) -> None:
         "Every figure (metrics.json)",
         [(name, f"{value:,.6g}") for name, value in metrics.items()],
     )
-    page.folded("Settings (settings.json)", list(_flat(run.settings)))
+    page.folded("Settings (settings.json)", list(flat(run.settings)))
     page.save(run.file("report.html"))
 
 
@@ -157,21 +150,6 @@ def _lead(with_memory: bool) -> str:
         "content or by moving on from where they were, erase and add to some, and read others. "
         "Nobody tells it how to use them; it learns that from examples."
     )
-
-
-def _add(page: Page, run: Run, picture: _Picture) -> None:
-    path = run.picture(picture.name)
-    if path.is_file():
-        page.heading(picture.title)
-        page.picture(path, picture.alternative, picture.caption)
-
-
-def _flat(settings: Mapping[str, Any], before: str = "") -> Any:
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", str(value)
 
 
 def _tiles(metrics: Mapping[str, float], task: str) -> list[tuple[str, str]]:
@@ -218,7 +196,7 @@ def _steps(records: Sequence[Record]) -> tuple[str, str, str]:
         "<noscript><p>This part needs JavaScript.</p></noscript></div>"
     )
     folder = files("polyad.report")
-    style = (folder / "ntm_steps.css").read_text(encoding="utf-8")
+    style = (folder / "controls.css").read_text(encoding="utf-8")
     code = (folder / "ntm_steps.js").read_text(encoding="utf-8")
     content = json.dumps([_packed(record) for record in records])
     return body, style, f"const SEQUENCES = {content};\n{code}"

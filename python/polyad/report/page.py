@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from polyad._files import written_whole
 from polyad._version import __version__
-from polyad.run import PICTURE_DPI
+from polyad.run import PICTURE_DPI, Run
 
 _SCREEN_DPI = 96
 _WIDE = 850
@@ -55,6 +56,31 @@ summary { cursor: pointer; color: var(--soft); }
 footer { margin-top: 3.5rem; padding-top: .8rem; border-top: 1px solid var(--rule);
   color: var(--soft); font-size: .85rem; }
 """
+
+
+class Picture(NamedTuple):
+    """A picture of a run, and what the page says about it.
+
+    Attributes:
+        name: Of the file.
+        title: Of its section.
+        alternative: What it shows, for those who cannot see it.
+        caption: How to read it.
+    """
+
+    name: str
+    title: str
+    alternative: str
+    caption: str
+
+
+def flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Return names and values of nested settings, names joined with dots."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", str(value)
 
 
 class Page:
@@ -113,6 +139,13 @@ class Page:
             f'<figure><div class="{kind}"><img src="data:image/png;base64,{data}" width="{width}" '
             f'alt="{escape(alternative)}"></div><figcaption>{escape(caption)}</figcaption></figure>'
         )
+
+    def section(self, run: Run, picture: Picture) -> None:
+        """Begin a section with a picture of a run; nothing where there is no such file."""
+        path = run.picture(picture.name)
+        if path.is_file():
+            self.heading(picture.title)
+            self.picture(path, picture.alternative, picture.caption)
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Add a table; the first column is text, the others are numbers."""
