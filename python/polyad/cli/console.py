@@ -180,6 +180,42 @@ def sequences_bar(bars: Progress, what: str) -> Callable[[Mapping[str, Any]], No
     return report
 
 
+def pictures_bar(bars: Progress, what: str) -> Callable[[Mapping[str, Any]], None]:
+    """Return a function that takes reports of a training on pictures and shows them as a bar.
+
+    Args:
+        bars: Where the bar appears, with the first report.
+        what: What is trained.
+    """
+    started: list[tuple[TaskID, int, float]] = []
+
+    def report(info: Mapping[str, Any]) -> None:
+        if info["stage"] == "stopping":
+            bars.console.print(info["message"], soft_wrap=True)
+            return
+        if info["stage"] == "measure":
+            if started:
+                bars.update(started[0][0], note="measuring and drawing")
+            return
+        done, seconds = info["pictures"], info["seconds"]
+        if not started:
+            task = bars.add_task(what, total=info["total"], note="", rate=0.0, unit="pictures")
+            started.append((task, done, seconds))
+        task, first, since = started[0]
+        parts = [f"epoch {min(int(info['epoch']) + 1, info['epochs'])} of {info['epochs']}"]
+        for form, value in (
+            ("loss {:.4f}", info["loss"]),
+            ("{:.2f} % wrong", info["error_percent"]),
+            ("{:.2f} % of validation", info["row"].get("error_percent_validation")),
+        ):
+            if value is not None:
+                parts.append(form.format(value))
+        rate = (done - first) / max(seconds - since, 1e-9)
+        bars.update(task, completed=done, rate=rate, note=", ".join(parts))
+
+    return report
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Return a table whose first column is text and whose others are numbers."""
     made = Table(box=None, pad_edge=False)

@@ -20,8 +20,8 @@ from polyad.cli.console import (
     was_given,
 )
 
-HYPERNET, NTM = "Runs of hypernet", "Runs of ntm"
-PANELS = {"hypernet": HYPERNET, "ntm": NTM}
+EXAMPLES, NTM = "Runs of hypernet and capsnet", "Runs of ntm"
+PANELS = {"hypernet": EXAMPLES, "capsnet": EXAMPLES, "ntm": NTM}
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that 'train' made.")]
 
@@ -33,19 +33,19 @@ def evaluate(
         str | None,
         typer.Option(
             help="Other data than the run's own: of a source with test examples those, else all.",
-            rich_help_panel=HYPERNET,
+            rich_help_panel=EXAMPLES,
         ),
     ] = None,
     label_column: Annotated[
         str | None,
         typer.Option(
-            help="Of a .csv: first, last, a name, or a number from 1.", rich_help_panel=HYPERNET
+            help="Of a .csv: first, last, a name, or a number from 1.", rich_help_panel=EXAMPLES
         ),
     ] = None,
     shape: Annotated[
         str | None,
         typer.Option(
-            "--image-shape", metavar="HxW", help="If features are pixels.", rich_help_panel=HYPERNET
+            "--image-shape", metavar="HxW", help="If features are pixels.", rich_help_panel=EXAMPLES
         ),
     ] = None,
     sequences: Annotated[
@@ -71,7 +71,7 @@ def evaluate(
     ] = 0,
     threads: Threads = None,
 ) -> None:
-    """Measure a run: its accuracy and what it took for what, or bits on longer sequences too.
+    """Measure a run: its accuracy and what it took for what; of ntm, bits on longer sequences too.
 
     The figures go into RUN/metrics.json, or for other data and sizes into
     RUN/metrics-NAME.json; pictures and page are drawn again.
@@ -93,7 +93,7 @@ def evaluate(
         found = module.evaluate(run, data=_examples(data, label_column, pixels))
     console = out()
     console.print(found.summary, soft_wrap=True)
-    if run.model == "ntm":
+    if run.model in ("ntm", "capsnet"):
         console.print(table(found.head, found.rows))
     elif len(found.classes) <= 20:
         console.print(_confusion_table(found))

@@ -226,6 +226,7 @@ class Training(training.Training):
             "epoch": self.done / self.interval,
             "epochs": self.plan.epochs,
             "pictures": self.done * self.plan.batch,
+            "total": self.steps * self.plan.batch,
             "loss": self.losses / self.counted if self.counted else None,
             "error_percent": 100 * self.wrong / self.counted if self.counted else None,
         }

@@ -117,9 +117,9 @@ PAPERS: dict[tuple[str, int, bool], tuple[float, float | None]] = {
 reconstruction): Sabour, Frosst and Hinton (2017), table 1."""
 
 
-def _picture(axes: Axes, image: NDArray[Any], frame: str = RULE, **titles: Any) -> None:
+def _picture(axes: Axes, image: NDArray[Any], frame: str = RULE) -> None:
     axes.imshow(image, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
-    axes.set(xticks=[], yticks=[], **titles)
+    axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(visible=True, color=frame, linewidth=0.8)
 
@@ -149,7 +149,8 @@ def reconstructions(right: Sequence[Shown], wrong: Sequence[Shown]) -> Figure:
         bare(axes)
     for column, one in enumerate(right):
         assert one.made is not None
-        _picture(panels[0, column], one.image, title=_names(one.truth))
+        _picture(panels[0, column], one.image)
+        panels[0, column].set_title(_names(one.truth), loc="center", fontsize=10)
         _picture(panels[1, column], one.made.max(0), frame=BLUE)
     _label(panels[0, 0], "picture")
     _label(panels[1, 0], "redrawn")
@@ -157,17 +158,14 @@ def reconstructions(right: Sequence[Shown], wrong: Sequence[Shown]) -> Figure:
         assert one.made is not None
         assert one.made_of_truth is not None
         title = f"{_names(one.truth)} → {_names(one.answer)}"
-        _picture(panels[2, column], one.image, title=title)
+        _picture(panels[2, column], one.image)
+        panels[2, column].set_title(title, loc="center", fontsize=10)
         _picture(panels[3, column], one.made.max(0), frame=VERMILION)
         _picture(panels[4, column], one.made_of_truth.max(0), frame=BLUE)
     if wrong:
         for row, text in ((2, "answered\nwrongly"), (3, "redrawn from\nthe answer"),
                           (4, "redrawn from\nthe truth")):  # fmt: skip
             _label(panels[row, 0], text)
-    for axes in panels.flat:
-        axes.title.set_horizontalalignment("center")
-        axes.title.set_position((0.5, 1.0))
-        axes.title.set_fontsize(10)
     return figure
 
 

@@ -66,7 +66,8 @@ _COUPLINGS = Picture(
     "Each capsule of the lower layer divides itself among the classes. Drawn is the share that "
     "goes to the true class, averaged over the capsules at each place by their lengths. At first "
     "it is the same everywhere; each iteration moves it where predictions agree. Beside the "
-    "rows, the mean entropy of how a capsule divides itself: it falls as choices are made.",
+    "rows, the mean entropy of how a capsule divides itself: log2 of the number of classes where "
+    "it makes no choice, 0 where it has chosen one.",
 )
 _LEARNING = Picture(
     "learning",
