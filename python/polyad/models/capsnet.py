@@ -12,6 +12,7 @@ import dataclasses
 import os
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -127,9 +128,7 @@ class CapsNet(nn.Module):
             detach=o.detach,
             bias=o.bias,
             learn_logits=o.learn_logits,
-            capsule_type=(
-                torch.arange(types).repeat_interleave(height * width) if o.share_weights else None
-            ),
+            capsule_type=(np.arange(types).repeat(height * width) if o.share_weights else None),
             init_scale=o.init_scale,
         )
         self.margin = MarginLoss(scale=o.margin_scale, class_mean=o.margin_class_mean)

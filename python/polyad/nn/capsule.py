@@ -561,7 +561,7 @@ def multi_hot(targets: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _checked_types(capsule_type: Any, inputs: int) -> Tensor:
-    kinds = torch.as_tensor(capsule_type)
+    kinds = torch.as_tensor(capsule_type, device="cpu")  # whose values can be looked at
     if kinds.is_floating_point() or kinds.is_complex() or kinds.dtype == torch.bool:
         raise TypeError(f"capsule_type: expected integers, got {kinds.dtype}")
     if kinds.shape != (inputs,):
