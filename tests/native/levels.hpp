@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <string>
 
+#include "capsule/tables.hpp"
 #include "common/isa.hpp"
 #include "common/parallel.hpp"
 #include "hypernet/tables.hpp"
@@ -15,11 +16,15 @@
 namespace polyad::testing {
 
 #ifdef POLYAD_X86_LEVELS
+namespace c3 = capsule::v3;
+namespace c4 = capsule::v4;
 namespace h3 = hypernet::v3;
 namespace h4 = hypernet::v4;
 namespace n3 = ntm::v3;
 namespace n4 = ntm::v4;
 #else
+namespace c3 = capsule::v2;
+namespace c4 = capsule::v2;
 namespace h3 = hypernet::v2;
 namespace h4 = hypernet::v2;
 namespace n3 = ntm::v2;
@@ -30,6 +35,12 @@ namespace n4 = ntm::v2;
 struct ScanTables {
   const ntm::ScanTable& forward;
   const ntm::ScanBackwardTable& backward;
+};
+
+// The two passes of routing at one level.
+struct RoutingTables {
+  const capsule::RoutingTable& forward;
+  const capsule::RoutingBackwardTable& backward;
 };
 
 class AtLevel : public ::testing::TestWithParam<Isa> {
@@ -45,6 +56,11 @@ class AtLevel : public ::testing::TestWithParam<Isa> {
   template <class Table>
   const Table& pick(const Table& v2, const Table& v3, const Table& v4) const {
     return GetParam() == Isa::v4 ? v4 : GetParam() == Isa::v3 ? v3 : v2;
+  }
+  RoutingTables routings() const {
+    return {pick(capsule::v2::routing_table, c3::routing_table, c4::routing_table),
+            pick(capsule::v2::routing_backward_table, c3::routing_backward_table,
+                 c4::routing_backward_table)};
   }
   const hypernet::PlanesTable& planes() const {
     return pick(hypernet::v2::planes_table, h3::planes_table, h4::planes_table);

@@ -12,33 +12,6 @@ using ntm::ScanShape;
 class Scan : public AtLevel {};
 POLYAD_AT_EVERY_LEVEL(Scan);
 
-constexpr std::int64_t kGuard = 64;  // elements behind an array that nothing may touch
-
-// An array that ends in untouched elements; its own start as NaN.
-template <class T>
-struct Guarded {
-  std::vector<T> values;
-
-  explicit Guarded(std::int64_t count) : values(unset<T>(count + kGuard)) {
-    std::fill(values.end() - kGuard, values.end(), T{777});
-  }
-  T* data() { return values.data(); }
-  std::int64_t count() const { return std::ssize(values) - kGuard; }
-  // The array; the test fails if something was written behind it, or not everything in it.
-  std::vector<T> checked(const std::string& name, bool filled = true) const {
-    for (auto each = values.end() - kGuard; each != values.end(); ++each) {
-      EXPECT_EQ(*each, T{777}) << name << ": written " << each - values.end() + kGuard << " behind";
-    }
-    std::vector<T> own(values.begin(), values.end() - kGuard);
-    if (filled) {
-      for (std::size_t i = 0; i < own.size(); ++i) {
-        EXPECT_FALSE(std::isnan(own[i])) << name << ": element " << i << " of " << own.size();
-      }
-    }
-    return own;
-  }
-};
-
 std::vector<std::int64_t> parameter_sizes(const ScanShape& s) {
   const std::int64_t H = s.hidden, G = s.gates();
   std::vector<std::int64_t> sizes;
