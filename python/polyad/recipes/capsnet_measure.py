@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from polyad.data import Dataset, Split
 from polyad.recipes.capsnet_tasks import Batch, Framed, Overlaid, Task, answers_of, task_of, wrong
 from polyad.recipes.run_data import load_data
 from polyad.report import capsnet as figures
-from polyad.report.capsnet import Routed, SeedError, Shown
+from polyad.report.capsnet import UNIFORM, Routed, SeedError, Shown
 from polyad.report.capsnet_page import write_page
 from polyad.report.figures import confusion, curves
 from polyad.report.look import require_matplotlib
@@ -423,19 +423,11 @@ def _one_of_each(shown: Iterable[Shown]) -> list[Shown]:
 SEED_ERRORS = "routing.json"
 
 
-def write_seed_errors(path: Path | str, rows: Sequence[SeedError]) -> None:
-    """Write trainings of several seeds as JSON, for the picture beside the paper's table."""
-    from polyad._files import written_whole
-
-    content = json.dumps([asdict(row) for row in rows], indent=1)
-    with written_whole(Path(path)) as temporary:
-        temporary.write_text(content + "\n", encoding="utf-8")
-
-
 def read_seed_errors(path: Path | str) -> list[SeedError]:
     """Read a list of {network, iterations, reconstruction, seed, error_percent}.
 
-    ``reconstruction`` may be a weight: above 0 there is a decoder.
+    ``reconstruction`` may be a weight: above 0 there is a decoder. What else a row holds is passed
+    over, but for ``cell.options.method``, which may say 'uniform'.
 
     Raises:
         RunError: The file holds something else.
@@ -444,7 +436,7 @@ def read_seed_errors(path: Path | str) -> list[SeedError]:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         return [
             SeedError(
-                str(row["network"]),
+                UNIFORM if _is_uniform(row.get("cell", {})) else str(row["network"]),
                 int(row["iterations"]),
                 bool(row["reconstruction"]),
                 int(row["seed"]),
@@ -452,8 +444,12 @@ def read_seed_errors(path: Path | str) -> list[SeedError]:
             )
             for row in content
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{path}: damaged ({type(error).__name__}: {error})") from error
+
+
+def _is_uniform(settings: Mapping[str, Any]) -> bool:
+    return bool(settings.get("options", {}).get("method") == "uniform")
 
 
 def seed_errors(run: Run) -> list[SeedError]:
@@ -463,13 +459,12 @@ def seed_errors(run: Run) -> list[SeedError]:
         return read_seed_errors(path)
     options = run.setting("options", dict)
     network = run.setting("network", str)
-    is_capsnet = network == "capsnet"
-    uniform = options.get("method") == "uniform"
+    has_capsules = network == "capsnet"
     return [
         SeedError(
-            network,
-            (1 if uniform else int(options["iterations"])) if is_capsnet else 0,
-            is_capsnet and float(options["reconstruction"]) > 0,
+            UNIFORM if _is_uniform(run.settings) else network,
+            int(options["iterations"]) if has_capsules else 0,
+            has_capsules and float(options["reconstruction"]) > 0,
             int(run.setting("plan", dict)["seed"]),
             run.metrics()["error_percent_test"],
         )

@@ -82,12 +82,16 @@ class Routed:
     maps: NDArray[Any]
 
 
+UNIFORM = "uniform"
+"""A CapsNet whose couplings are the same for all pictures: there is no routing."""
+
+
 @dataclass(frozen=True)
 class SeedError:
     """One training of one network, as in the paper's table 1.
 
     Attributes:
-        network: 'capsnet', 'cnn' or 'matched-cnn'.
+        network: 'capsnet', 'cnn', 'matched-cnn', or `UNIFORM`.
         iterations: Of routing; 0: there is none.
         reconstruction: Whether a decoder was trained beside it.
         seed: Of the training.
@@ -257,7 +261,7 @@ def segmentation(pairs: Sequence[Shown]) -> Figure:
     """
     pairs = pairs[:COLUMNS]
     cell = (WIDTH - 1.2) / COLUMNS
-    figure = new_figure(WIDTH, 4 * cell + 0.75, h_pad=0.02, w_pad=0.02)
+    figure = new_figure(WIDTH, 3 * cell + 0.75, h_pad=0.02, w_pad=0.02)
     panels = figure.subplots(3, COLUMNS, squeeze=False)
     for axes in panels.flat:
         bare(axes)
@@ -266,8 +270,8 @@ def segmentation(pairs: Sequence[Shown]) -> Figure:
         assert one.made is not None
         _picture(panels[0, column], one.image)
         panels[0, column].set_title(_names(one.truth), loc="center", fontsize=10)
-        panels[1, column].imshow(_overlaid(one.parts), interpolation="nearest")
-        panels[2, column].imshow(_overlaid(_in_order(one)), interpolation="nearest")
+        for row, parts in ((1, one.parts), (2, _in_order(one))):
+            _picture(panels[row, column], _overlaid(parts))
         colour = INK if one.right else VERMILION
         answer = _names(one.answer)
         panels[2, column].set_xlabel(answer, color=colour, fontsize=10)
@@ -311,10 +315,17 @@ def mistakes(wrong: Sequence[Shown]) -> Figure:
 
 def condition(network: str, iterations: int, reconstruction: bool) -> str:
     """Return what a row of the paper's table is called."""
-    if network != "capsnet":
-        return {"cnn": "the paper's CNN", "matched-cnn": "CNN of equal size"}.get(network, network)
-    rounds = f"{iterations} iteration" + "s" * (iterations != 1)
-    return f"{rounds}, {'with' if reconstruction else 'no'} decoder"
+    decoder = "with decoder" if reconstruction else "no decoder"
+    if network == "capsnet":
+        return f"{iterations} iteration{'s' * (iterations != 1)}, {decoder}"
+    if network == UNIFORM:
+        return f"no routing, {decoder}"
+    return {"cnn": "the paper's CNN", "matched-cnn": "CNN of equal size"}.get(network, network)
+
+
+def _as_in_the_table(key: tuple[str, int, bool]) -> tuple[bool, int, bool, str]:
+    network, iterations, reconstruction = key
+    return network in ("capsnet", UNIFORM), iterations, reconstruction, network
 
 
 @in_our_look
@@ -328,7 +339,9 @@ def routing(rows: Sequence[SeedError], data: str) -> Figure:
     ours: dict[tuple[str, int, bool], list[float]] = {}
     for row in rows:
         ours.setdefault(row.condition, []).append(row.error_percent)
-    order = sorted({*ours, *PAPERS}, key=lambda key: (key[0] == "capsnet", *key[1:], key[0]))
+    order = sorted(
+        {*ours, *PAPERS}, key=lambda key: (key[0] in ("capsnet", UNIFORM), *key[1:], key[0])
+    )
     figure = new_figure(WIDTH, 0.48 * len(order) + 1.15)
     axes = figure.add_subplot()
     axes.grid(axis="x")
@@ -355,8 +368,7 @@ def routing(rows: Sequence[SeedError], data: str) -> Figure:
     axes.set_yticks(range(len(order)), [condition(*key) for key in order])
     axes.set_ylim(len(order) - 0.5, -0.5)
     axes.tick_params(length=0)
-    low, high = axes.get_xlim()
-    axes.set_xlim(max(0.0, min(low, 0.2)), high)
+    axes.margins(x=0.04)
     axes.set_xlabel("test error, %")
     axes.plot([], [], "o", color=BLUE, label=f"here, on {data}: mean and deviation over seeds")
     axes.plot(

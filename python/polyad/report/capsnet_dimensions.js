@@ -8,7 +8,7 @@
   const [choice, grid, large, say] = ["choice", "grid", "large", "say"].map(find);
   const { labels, size, amounts, height, width, images } = DIMENSIONS;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const count = amounts.length, middle = amounts.indexOf(0), LEFT = 26, TOP = 22;
+  const count = amounts.length, middle = amounts.indexOf(0), LEFT = 26, RIGHT = 12, TOP = 22;
   let bytes, at = [0, count - 1], cell = 0, tall = 0;
 
   // One picture on a canvas of its own size, ink on paper.
@@ -42,9 +42,9 @@
 
   function draw() {
     const room = Math.min(root.clientWidth - 34, 560);
-    cell = Math.max(18, Math.floor((room - LEFT) / count));
+    cell = Math.max(18, Math.floor((room - LEFT - RIGHT) / count));
     tall = Math.round(cell * height / width);
-    const pen = surface(grid, LEFT + count * cell, TOP + size * tall);
+    const pen = surface(grid, LEFT + count * cell + RIGHT, TOP + size * tall);
     pen.font = `11px ${getComputedStyle(root).fontFamily}`;
     pen.textAlign = "center";
     pen.textBaseline = "middle";
