@@ -32,7 +32,7 @@ WIDTH = 8.9
 COLUMNS = 10
 """Pictures side by side."""
 
-MOST_MISTAKES = 60
+MOST_MISTAKES = 40
 
 
 @dataclass(frozen=True)
@@ -298,17 +298,22 @@ def mistakes(wrong: Sequence[Shown]) -> Figure:
     shown = wrong[:MOST_MISTAKES]
     lines = -(-len(shown) // COLUMNS)
     cell = (WIDTH - 0.1) / COLUMNS
-    figure = new_figure(WIDTH, lines * (cell + 0.5) + 0.1, h_pad=0.03, w_pad=0.03)
+    figure = new_figure(
+        WIDTH,
+        lines * (cell + (0.5 if len(shown[0].truth) == 1 else 0.7)) + 0.1,
+        h_pad=0.03,
+        w_pad=0.03,
+    )
     panels = figure.subplots(lines, COLUMNS, squeeze=False)
     for axes in panels.flat:
         bare(axes)
     for axes, one in zip(panels.flat, shown, strict=False):
         _picture(axes, one.image)
-        axes.set_title(f"{_names(one.truth)} → {_names(one.answer)}", loc="center", fontsize=10)
-        sure = [
-            f"{max(float(one.sure[label]) for label in labels):.2f}"
-            for labels in (one.truth, one.answer)
-        ]
+        between = " → " if len(one.truth) == 1 else "\n→ "
+        title = f"{_names(one.truth)}{between}{_names(one.answer)}"
+        axes.set_title(title, loc="center", fontsize=10)
+        missed, instead = ({*one.truth} - {*one.answer}, {*one.answer} - {*one.truth})
+        sure = [f"{max(float(one.sure[k]) for k in labels):.2f}" for labels in (missed, instead)]
         axes.set_xlabel(f"{sure[0]} : {sure[1]}", fontsize=8, color=GREY, labelpad=2)
     return figure
 
@@ -339,9 +344,7 @@ def routing(rows: Sequence[SeedError], data: str) -> Figure:
     ours: dict[tuple[str, int, bool], list[float]] = {}
     for row in rows:
         ours.setdefault(row.condition, []).append(row.error_percent)
-    order = sorted(
-        {*ours, *PAPERS}, key=lambda key: (key[0] in ("capsnet", UNIFORM), *key[1:], key[0])
-    )
+    order = sorted({*ours, *PAPERS}, key=_as_in_the_table)
     figure = new_figure(WIDTH, 0.48 * len(order) + 1.15)
     axes = figure.add_subplot()
     axes.grid(axis="x")

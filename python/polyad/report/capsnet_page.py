@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,9 @@ _SEGMENTATION = Picture(
     "Taken apart",
     "Overlapping pictures, what they were made of, and what was redrawn of each, in two colours",
     "Two pictures on top of each other; in two colours, what was laid down, and what the decoder "
-    "redraws from the two longest capsules, one at a time. Nobody told it which pixel belongs to "
-    "which. Under each stands the answer, vermilion where it is wrong.",
+    "redraws from the two longest capsules, one at a time. While it learned it was shown the two "
+    "apart; these it sees only together. Under each stands the answer, vermilion where it is "
+    "wrong.",
 )
 _COUPLINGS = Picture(
     "couplings",
@@ -86,8 +88,8 @@ _MISTAKES = Picture(
     "mistakes",
     "The mistakes",
     "Test pictures that were answered wrongly, with truth and answer",
-    "Of the first 1,000 test pictures those that were answered wrongly: truth → answer; below, how "
-    "sure the network was of each.",
+    "Of the first 1,000 test pictures those that were answered wrongly, at most 40 of them: truth "
+    "→ answer; below, how sure the network was of each.",
 )
 
 
@@ -104,7 +106,8 @@ def write_page(run: Run, perturbed: NDArray[Any], seeds: Sequence[SeedError]) ->
     data, task = run.setting("data", dict), run.setting("task", str)
     network = run.setting("network", str)
     source = str(data.get("source"))
-    name = source.rstrip("/").rpartition("/")[2]
+    name = PurePath(source).name
+    name = name.removesuffix(PurePath(name).suffix)
     page = Page(_title(network, task, name), _LEADS.get(network, ""))
     page.text(_TASKS.get(task, ""))
     if source == "digits":
