@@ -378,6 +378,33 @@ def test_autocast_gives_float32_capsules(batch):
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_type(dtype, batch):
+    model, images = tiny("authors").to(dtype), batch[0].to(dtype)
+    output = model(images)
+    assert output.v.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    loss = model.loss(images, batch[1])
+    torch.testing.assert_close(
+        loss.total.float(), tiny("authors").loss(*batch).total, rtol=0.03, atol=0.03
+    )
+    loss.total.backward()
+    assert all(p.grad.dtype == dtype for p in model.parameters())
+
+
+def test_no_image_has_no_capsule():
+    model = tiny()
+    images = torch.zeros(0, 2, 7, 8)
+    assert model(images).v.shape == (0, 3, 5)
+    assert model.predict(images).shape == (0,)
+    assert model.reconstruct(model(images).v).shape == (0, 2, 7, 8)
+
+
+def test_numbers_of_numpy_are_taken_and_saved(tmp_path):
+    model = tiny(types=np.int64(2), reconstruction=np.float64(0.1), decoder_sizes=np.array([3]))
+    model.save(tmp_path / "m.safetensors")
+    assert CapsNet.load(tmp_path / "m.safetensors").settings() == model.settings()
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

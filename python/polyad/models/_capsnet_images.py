@@ -9,16 +9,14 @@ from torch import Tensor
 from polyad._arrays import require_int
 
 
-def checked_size(image_size: Any, channels: Any, classes: Any) -> tuple[int, int]:
-    """(height, width) of ``image_size``, after looking at all three."""
+def checked_sizes(image_size: Any, channels: Any, classes: Any) -> tuple[tuple[int, int], int, int]:
+    """The three as integers of Python: (height, width), channels, classes."""
     try:
         height, width = image_size
     except (TypeError, ValueError):
         raise TypeError(f"image_size: expected (height, width), got {image_size!r}") from None
     size = require_int("image_size[0]", height, 1), require_int("image_size[1]", width, 1)
-    require_int("channels", channels, 1)
-    require_int("classes", classes, 1)
-    return size
+    return size, require_int("channels", channels, 1), require_int("classes", classes, 1)
 
 
 def require_images(images: Tensor, channels: int, image_size: tuple[int, int]) -> None:

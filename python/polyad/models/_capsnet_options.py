@@ -76,15 +76,17 @@ class Options:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type == "int":
-                require_int(field.name, value, 0 if field.name.endswith("padding") else 1)
+                least = 0 if field.name.endswith("padding") else 1
+                object.__setattr__(self, field.name, require_int(field.name, value, least))
             elif field.type == "bool" and not isinstance(value, bool):
                 raise TypeError(f"{field.name}: expected True or False, got {value!r}")
             elif field.type == "float" or (field.name == "init_scale" and value is not None):
-                least = "at least 0" if field.name == "reconstruction" else "above 0"
+                bound = "at least 0" if field.name == "reconstruction" else "above 0"
                 if isinstance(value, bool) or not isinstance(value, int | float):
                     raise TypeError(f"{field.name}: expected a number, got {value!r}")
-                if not 0 <= value < math.inf or (value == 0 and least == "above 0"):
-                    raise ValueError(f"{field.name}: expected a number {least}, got {value!r}")
+                if not 0 <= value < math.inf or (value == 0 and bound == "above 0"):
+                    raise ValueError(f"{field.name}: expected a number {bound}, got {value!r}")
+                object.__setattr__(self, field.name, float(value))
         for name, known in (("method", METHODS), ("init", INITS)):
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -96,8 +98,7 @@ class Options:
             raise TypeError(
                 f"decoder_sizes: expected sizes of layers, got {self.decoder_sizes!r}"
             ) from None
-        for k, size in enumerate(sizes):
-            require_int(f"decoder_sizes[{k}]", size, 1)
+        sizes = tuple(require_int(f"decoder_sizes[{k}]", n, 1) for k, n in enumerate(sizes))
         object.__setattr__(self, "decoder_sizes", sizes)
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from polyad._arrays import require_int
 from polyad.models import _safetensors
-from polyad.models._capsnet_images import checked_size, require_images
+from polyad.models._capsnet_images import checked_sizes, require_images
 from polyad.models._capsnet_options import PRESETS, Options, chosen
 from polyad.nn.capsule import DenseCapsule, MarginLoss, PrimaryCapsule, multi_hot
 
@@ -98,8 +98,9 @@ class CapsNet(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.image_size = checked_size(image_size, channels, classes)
-        self.channels, self.classes, self.preset = channels, classes, preset
+        image_size, channels, classes = checked_sizes(image_size, channels, classes)
+        self.image_size, self.channels, self.classes = image_size, channels, classes
+        self.preset = preset
         self.options = o = chosen(preset, options)
         between = [_require_fits(side, self.image_size, o) for side in self.image_size]
 
@@ -254,8 +255,9 @@ class CapsNet(nn.Module):
             )
         if classes is None:
             classes = torch.linalg.vector_norm(v, dim=-1).argmax(dim=1)
-        masked = v * multi_hot(classes, v[..., 0])[..., None]
-        images: Tensor = self.decoder(masked.flatten(1))
+        masked = (v * multi_hot(classes, v[..., 0])[..., None]).flatten(1)
+        # capsules are float32 also where the weights are of a half type
+        images: Tensor = self.decoder(masked.to(self.conv.weight.dtype))
         return images.to(v.dtype).view(len(v), self.channels, *self.image_size)
 
     @torch.no_grad()

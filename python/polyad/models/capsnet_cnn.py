@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from polyad._arrays import require_int
 from polyad.models import _safetensors
-from polyad.models._capsnet_images import checked_size, require_images
+from polyad.models._capsnet_images import checked_sizes, require_images
 from polyad.nn.capsule import multi_hot
 
 __all__ = ["CNNLoss", "CapsNetCNN"]
@@ -76,14 +76,13 @@ class CapsNetCNN(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        self.image_size = checked_size(image_size, channels, classes)
-        self.channels, self.classes = channels, classes
-        self.widths = PAPER_WIDTHS if widths is None else tuple(widths)
-        if len(self.widths) != len(PAPER_WIDTHS):
-            raise ValueError(f"widths: expected 5 sizes, got {list(self.widths)}")
-        for k, width in enumerate(self.widths):
-            require_int(f"widths[{k}]", width, 1)
-        require_int("kernel_size", kernel_size, 1)
+        image_size, channels, classes = checked_sizes(image_size, channels, classes)
+        self.image_size, self.channels, self.classes = image_size, channels, classes
+        given = PAPER_WIDTHS if widths is None else tuple(widths)
+        if len(given) != len(PAPER_WIDTHS):
+            raise ValueError(f"widths: expected 5 sizes, got {list(given)}")
+        self.widths = tuple(require_int(f"widths[{k}]", n, 1) for k, n in enumerate(given))
+        kernel_size = require_int("kernel_size", kernel_size, 1)
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size: expected an odd size, got {kernel_size}")
         if not 0 <= dropout < 1:

@@ -446,7 +446,8 @@ class ConvCapsule(_Routed):
         windows = functional.unfold(
             u.flatten(1, 2), self.kernel_size, padding=self.padding, stride=self.stride
         )  # [B, types K k k, places]
-        windows = windows.view(batch, *sizes, self.kernel_size**2, -1).permute(0, 4, 1, 3, 2)
+        windows = windows.view(batch, *sizes, self.kernel_size**2, above[0] * above[1])
+        windows = windows.permute(0, 4, 1, 3, 2)
         v = self._route(
             windows.reshape(-1, len(self.weight), self.input_size),
             None,
