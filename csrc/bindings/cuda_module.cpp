@@ -11,6 +11,7 @@ namespace py = pybind11;
 namespace polyad::bindings {
 
 void register_capsule(py::module_& m);
+void register_capsule_routing(py::module_& m);
 void register_hypernet(py::module_& m);
 void register_ntm(py::module_& m);
 void register_ntm_scan(py::module_& m);
@@ -67,6 +68,7 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
   });
 
   polyad::bindings::register_capsule(m);
+  polyad::bindings::register_capsule_routing(m);
   polyad::bindings::register_hypernet(m);
   polyad::bindings::register_ntm(m);
   polyad::bindings::register_ntm_scan(m);

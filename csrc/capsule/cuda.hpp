@@ -8,6 +8,9 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime_api.h>
 
+#include <cstdint>
+
+#include "capsule/routing.hpp"
 #include "capsule/squash.hpp"
 
 namespace polyad::capsule::cuda {
@@ -17,5 +20,20 @@ template <class X, class T>
 void squash(const SquashArgs<X>& args, cudaStream_t stream);
 template <class X, class T>
 void squash_backward(const SquashBackwardArgs<X>& args, cudaStream_t stream);
+
+// Half types are computed in float by the caller's choice of arguments. `parts` is not read. The
+// types of inputs are not trusted: a value out of range counts as the nearest type there is.
+void routing(const RoutingArgs<float>& args, cudaStream_t stream);
+void routing(const RoutingArgs<double>& args, cudaStream_t stream);
+void routing_backward(const RoutingBackwardArgs<float>& args, cudaStream_t stream);
+void routing_backward(const RoutingBackwardArgs<double>& args, cudaStream_t stream);
+
+// Elements T of their scratch, enough for every combination of arguments that may be null. The
+// batch goes through it in slices where it is large.
+template <class T>
+std::int64_t routing_scratch(const RoutingShape& shape);
+template <class T>
+std::int64_t routing_backward_scratch(const RoutingShape& shape, const CapsuleTypes& types,
+                                      bool detach);
 
 }  // namespace polyad::capsule::cuda
