@@ -177,7 +177,7 @@ def test_images_that_are_too_small_are_told_what_is_large_enough():
     CapsNet((17, 17), types=1, conv_channels=1)
     for options, least in (
         ({"conv_stride": 2}, 25), ({"conv_padding": 2, "primary_padding": 1}, 11),
-        ({"preset": "digits"}, 5), ({"conv_padding": 9}, 1),
+        ({"preset": "digits"}, 7), ({"conv_padding": 9}, 1),
     ):  # fmt: skip
         CapsNet((least, 30), types=1, conv_channels=1, **options)
         if least > 1:

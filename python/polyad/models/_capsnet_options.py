@@ -124,10 +124,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     # 8 x 8
     "digits": {
         "conv_channels": 64,
-        "conv_kernel": 3,
+        "conv_kernel": 5,
         "types": 16,
         "primary_kernel": 3,
-        "init_scale": 1.0,
+        "primary_stride": 1,
         "decoder_sizes": (128, 256),
     },
 }
