@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-FAMILIES = ("hypernet", "ntm")
+FAMILIES = ("hypernet", "ntm", "capsule")
 
 
 def main(

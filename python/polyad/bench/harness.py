@@ -14,7 +14,7 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -111,13 +111,63 @@ def prepared(clock: Clock) -> Clock:
 def repeat(call: Call, limits: Limits, first: Seconds, clock: Clock) -> Timing:
     """Time ``call`` again and again; ``first`` is a call already timed: a long one counts."""
     times = [first] if first.spent >= limits.budget_s else []
-    wanted = int(limits.budget_s / max(first.spent, 1e-9))
-    count = min(max(wanted, limits.least_repetitions), limits.most_repetitions)
+    count = _repetitions(first.spent, limits)
     while len(times) < count:
         times.append(clock(call))
+    return _timing(times)
+
+
+def _repetitions(spent: float, limits: Limits) -> int:
+    wanted = int(limits.budget_s / max(spent, 1e-9))
+    return min(max(wanted, limits.least_repetitions), limits.most_repetitions)
+
+
+def _timing(times: Sequence[Seconds]) -> Timing:
     elapsed = [seconds.elapsed for seconds in times]
     spent = statistics.median(seconds.spent for seconds in times)
     return Timing(status.MEASURED, statistics.median(elapsed), min(elapsed), spent, len(times))
+
+
+def measure_in_turn(
+    makes: Mapping[str, Callable[[int], Call]],
+    size: int,
+    limits: Limits,
+    *,
+    rounds: int,
+    steps: Mapping[str, int],
+    unit: str = "N",
+    clock: Clock = wall_clock,
+) -> dict[str, Timing]:
+    """`measure` of several formulations whose repetitions take turns.
+
+    What disturbs the machine for a while so disturbs all of them. Formulations that take a
+    subsample, or fail, have no turns.
+
+    Args:
+        makes: For each name, what `measure` takes; calls have to be warm.
+        size: The full number of samples.
+        limits: For each of them.
+        rounds: How many turns each has, at most.
+        steps: For each name, its smallest subsample.
+        unit: The name of the size, for the remark.
+        clock: Times one call.
+    """
+    once = replace(limits, budget_s=0.0, least_repetitions=1, most_repetitions=1)
+    found = {
+        name: measure(make, size, once, step=steps[name], unit=unit, clock=clock)
+        for name, make in makes.items()
+    }
+    turns = {
+        name: (makes[name](size), _repetitions(timing.spent_s or 0.0, limits))
+        for name, timing in found.items()
+        if timing.status == status.MEASURED
+    }
+    times: dict[str, list[Seconds]] = {name: [] for name in turns}
+    for turn in range(rounds):
+        for name, (call, count) in turns.items():
+            for _ in range(count * turn // rounds, count * (turn + 1) // rounds):
+                times[name].append(clock(call))
+    return found | {name: _timing(each) for name, each in times.items()}
 
 
 def on_first(function: Callable[..., object], *batches: Any) -> Callable[[int], Call]:

@@ -8,12 +8,12 @@ import importlib.util
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyad.bench import harness
+from polyad.bench.compiling import compiling
 from polyad.bench.ntm_cases import Case
 
 if TYPE_CHECKING:
@@ -103,39 +103,11 @@ def _compiled(case: Case, limit_s: float, make: Callable[[Any], Forward]) -> For
     inputs, grad = case.sequences()
     formulation = Formulation(make(layer), list(layer.parameters()))
     start = time.perf_counter()
-    with _compiling(), _within(limit_s):
+    with compiling(limit_s):
         formulation.both(inputs, grad)
     elapsed = time.perf_counter() - start
     torch.autograd.grad(formulation.forward(inputs), formulation.parameters, grad)  # compiled now
     return Formulation(formulation.forward, formulation.parameters, prepare_s=elapsed)
-
-
-@contextlib.contextmanager
-def _compiling() -> Iterator[None]:
-    """Let inductor compile afresh and in this process, where a limit can stop it."""
-    import torch._inductor.config
-
-    options = {"compile_threads": 1, "force_disable_caches": True}
-    patch: Any = torch._inductor.config.patch
-    with patch(options), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch about itself
-        yield
-
-
-@contextlib.contextmanager
-def _within(limit_s: float) -> Iterator[None]:
-    """`harness.time_limit`, whatever a compiler makes of the error."""
-    import torch
-
-    start = time.perf_counter()
-    try:
-        with harness.time_limit(limit_s):
-            yield
-    except Exception as error:
-        torch._dynamo.reset()
-        if time.perf_counter() - start < limit_s:
-            raise
-        raise TimeoutError(f"more than {limit_s:.0f} s") from error
 
 
 def _compiled_loop(layer: Any) -> Forward:

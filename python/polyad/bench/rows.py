@@ -16,6 +16,8 @@ from polyad._files import written_whole
 FORMAT_VERSION = 1
 # units of which there are so few in a call that the time of one is stated, too
 TIMED_UNITS = {"steps": "step"}
+# units whose tables show processor time, too
+PROCESSOR_UNITS = ("samples",)
 
 MEASURED = "measured"
 SCALED = "scaled"
@@ -125,6 +127,7 @@ class Claim:
         ratio_of_minima: The ratio of the least times.
         ratio_of_processor: The ratio of median processor times: on one thread, what an idle machine
             would show, whatever else runs on this one.
+        by_processor: Whether ``required`` is about processor times, not medians.
     """
 
     text: str
@@ -132,9 +135,18 @@ class Claim:
     ratio: float | None
     ratio_of_minima: float | None
     ratio_of_processor: float | None
+    by_processor: bool = False
 
     @classmethod
-    def of(cls, text: str, required: float | None, ours: Row, theirs: Row) -> Claim:
+    def of(
+        cls,
+        text: str,
+        required: float | None,
+        ours: Row,
+        theirs: Row,
+        *,
+        by_processor: bool = False,
+    ) -> Claim:
         """Compare two rows."""
         return cls(
             text,
@@ -142,14 +154,16 @@ class Claim:
             _ratio(theirs.median_s, ours.median_s),
             _ratio(theirs.min_s, ours.min_s),
             _ratio(theirs.spent_s, ours.spent_s),
+            by_processor,
         )
 
     @property
     def holds(self) -> bool | None:
         """Whether the ratio was reached; None if it was not measured or none is stated."""
-        if self.ratio is None or self.required is None:
+        ratio = self.ratio_of_processor if self.by_processor else self.ratio
+        if ratio is None or self.required is None:
             return None
-        return self.ratio >= self.required
+        return ratio >= self.required
 
     def flat(self) -> dict[str, Any]:
         """Return the claim as a flat mapping."""
@@ -247,7 +261,8 @@ def print_table(console: Console, title: str, rows: Sequence[Row]) -> None:
     if packs:
         table.add_column("packing")
     rates = [f"µs/{timed}"] if timed else [f"{rows[0].unit}/s"]
-    for name in ("prepare", "median", "min", *rates, "ratio"):
+    processor = rows[0].unit in PROCESSOR_UNITS
+    for name in ("prepare", "median", "min", *["processor"] * processor, *rates, "ratio"):
         table.add_column(name, justify="right", no_wrap=True)
     if memory:
         table.add_column("extra memory", justify="right")
@@ -269,6 +284,7 @@ def print_table(console: Console, title: str, rows: Sequence[Row]) -> None:
             seconds(row.prepare_s),
             seconds(row.median_s),
             seconds(row.min_s),
+            *[seconds(row.spent_s)] * processor,
             _rate(row),
             "-" if row.ratio_to_polyad is None else f"{row.ratio_to_polyad:.3g}x",
         ]
@@ -284,7 +300,7 @@ def print_claims(console: Console, claims: Sequence[Claim]) -> None:
     if not claims:
         return
     table = Table(title="Stated ratios", title_justify="left", title_style="bold", pad_edge=False)
-    table.add_column("seconds of / seconds of")
+    table.add_column("one / another")
     for name in ("stated", "medians", "minima", "processor"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")

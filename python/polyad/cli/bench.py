@@ -10,7 +10,8 @@ import typer
 
 def bench(
     family: Annotated[
-        str, typer.Argument(metavar="FAMILY", help="Which kernels to measure: hypernet, ntm.")
+        str,
+        typer.Argument(metavar="FAMILY", help="Which kernels to measure: hypernet, ntm, capsule."),
     ],
     quick: Annotated[bool, typer.Option(help="Small sizes; a minute or less.")] = False,
     threads: Annotated[
