@@ -17,6 +17,14 @@ const SquashTable& squashes() {
   return select(v2::squash_table, v3::squash_table, v4::squash_table);
 }
 
+const EmRoutingTable& em_routings() {
+  return select(v2::em_routing_table, v3::em_routing_table, v4::em_routing_table);
+}
+const EmRoutingBackwardTable& em_routings_backward() {
+  return select(v2::em_routing_backward_table, v3::em_routing_backward_table,
+                v4::em_routing_backward_table);
+}
+
 const RoutingTable& routings() {
   return select(v2::routing_table, v3::routing_table, v4::routing_table);
 }
@@ -70,6 +78,15 @@ void routing_backward(const RoutingBackwardArgs<float>& args) {
 }
 void routing_backward(const RoutingBackwardArgs<double>& args) {
   routings_backward().routing_backward_double(args);
+}
+
+void em_routing(const EmRoutingArgs<float>& args) { em_routings().em_routing_float(args); }
+void em_routing(const EmRoutingArgs<double>& args) { em_routings().em_routing_double(args); }
+void em_routing_backward(const EmRoutingBackwardArgs<float>& args) {
+  em_routings_backward().em_routing_backward_float(args);
+}
+void em_routing_backward(const EmRoutingBackwardArgs<double>& args) {
+  em_routings_backward().em_routing_backward_double(args);
 }
 
 }  // namespace polyad::capsule

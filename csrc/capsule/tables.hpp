@@ -1,6 +1,7 @@
 // The function tables that each ISA level of the capsule kernels exports.
 #pragma once
 
+#include "capsule/em_routing.hpp"
 #include "capsule/routing.hpp"
 #include "capsule/squash.hpp"
 
@@ -11,6 +12,16 @@ struct SquashTable {
   void (*squash_double)(const SquashArgs<double>&);
   void (*squash_backward_float)(const SquashBackwardArgs<float>&);
   void (*squash_backward_double)(const SquashBackwardArgs<double>&);
+};
+
+struct EmRoutingTable {
+  void (*em_routing_float)(const EmRoutingArgs<float>&);
+  void (*em_routing_double)(const EmRoutingArgs<double>&);
+};
+
+struct EmRoutingBackwardTable {
+  void (*em_routing_backward_float)(const EmRoutingBackwardArgs<float>&);
+  void (*em_routing_backward_double)(const EmRoutingBackwardArgs<double>&);
 };
 
 struct RoutingTable {
@@ -24,6 +35,8 @@ struct RoutingBackwardTable {
 };
 
 namespace v2 {
+extern const EmRoutingTable em_routing_table;
+extern const EmRoutingBackwardTable em_routing_backward_table;
 extern const RoutingTable routing_table;
 extern const RoutingBackwardTable routing_backward_table;
 extern const SquashTable squash_table;
@@ -31,12 +44,16 @@ extern const SquashTable squash_table;
 
 #ifdef POLYAD_X86_LEVELS
 namespace v3 {
+extern const EmRoutingTable em_routing_table;
+extern const EmRoutingBackwardTable em_routing_backward_table;
 extern const RoutingTable routing_table;
 extern const RoutingBackwardTable routing_backward_table;
 extern const SquashTable squash_table;
 }  // namespace v3
 
 namespace v4 {
+extern const EmRoutingTable em_routing_table;
+extern const EmRoutingBackwardTable em_routing_backward_table;
 extern const RoutingTable routing_table;
 extern const RoutingBackwardTable routing_backward_table;
 extern const SquashTable squash_table;

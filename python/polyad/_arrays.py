@@ -233,7 +233,7 @@ def _passed(argument: Any) -> Any:
     if kind is int or kind is float or kind is bool:
         return argument
     if kind is list:
-        return [item if type(item) is int else address(item) for item in argument]
+        return [item if type(item) in (int, float) else address(item) for item in argument]
     return argument if isinstance(argument, int | float) else address(argument)
 
 

@@ -1,10 +1,14 @@
 """Reference of `polyad.ops.capsule` in torch; autograd differentiates.
 
 The equations are procedure 1 and equations 1 to 3 of Sabour, Frosst and Hinton, Dynamic Routing
-Between Capsules (2017). Votes [B, I, J, D] and logits are stored, as in every public implementation.
+Between Capsules (2017). Votes [B, I, J, D] and logits are stored, as in every public
+implementation.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -108,3 +112,46 @@ def _routed(
         v = squash(s if beta is None else s + beta)
         total = total + (v.detach() if detach else v)
     return v, c
+
+
+def em_routing(
+    poses: Tensor,
+    activations: Tensor,
+    weight: Tensor,
+    beta_u: Tensor,
+    beta_a: Tensor,
+    *,
+    iterations: int = 3,
+    inverse_temperature: float | Sequence[float] = 1.0,
+    epsilon: float = 1e-6,
+) -> tuple[Tensor, Tensor]:
+    """Poses [B, J, P] and activations [B, J] of the last M-step of EM routing.
+
+    Procedure 1 of Hinton, Sabour and Frosst, Matrix capsules with EM routing (2018).
+    """
+    side = weight.shape[-1]
+    of_input = poses.unflatten(-1, (side, side))
+    votes = torch.einsum("bipk,ijkq->bijpq", of_input, weight).flatten(-2)
+    schedule = (
+        [float(inverse_temperature)] * iterations
+        if isinstance(inverse_temperature, int | float)
+        else list(inverse_temperature)
+    )
+    outputs = weight.shape[1]
+    share = votes.new_full(votes.shape[:3], 1 / outputs)  # R
+    mu = variance = score = votes  # of no iteration yet
+    for t, scale in enumerate(schedule):
+        if t > 0:
+            distance = (votes - mu[:, None]).square() / (2 * variance[:, None])
+            of_gaussian = 0.5 * (2 * math.pi * variance).log()
+            density = -(of_gaussian[:, None] + distance).sum(-1)
+            share = torch.softmax(torch.nn.functional.logsigmoid(score)[:, None] + density, dim=2)
+        assigned = share * activations[..., None]  # r
+        mass = assigned.sum(1)
+        whole = mass[..., None] + epsilon
+        mu = torch.einsum("bij,bijh->bjh", assigned, votes) / whole
+        spread = torch.einsum("bij,bijh->bjh", assigned, (votes - mu[:, None]).square())
+        variance = spread / whole + epsilon
+        cost = (beta_u[:, None] + 0.5 * variance.log()) * mass[..., None]
+        score = scale * (beta_a - cost.sum(-1))
+    return mu, torch.sigmoid(score)

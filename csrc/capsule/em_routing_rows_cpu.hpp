@@ -1,0 +1,121 @@
+// What both passes of EM routing on the CPU share: a block of samples across the lanes, the votes
+// of an input capsule for an output capsule, the couplings. For *_cpu.cpp files only.
+#pragma once
+
+#include "capsule/em_routing.hpp"
+#include "capsule/em_routing_math.hpp"
+#include "capsule/lanes_cpu.hpp"
+#include "capsule/routing_math.hpp"
+#include "common/parallel.hpp"
+
+namespace polyad::capsule {
+namespace {
+
+// Hands out consecutive pieces of scratch.
+template <class T>
+struct Space {
+  T* next;
+
+  POLYAD_INLINE T* take(std::int64_t elements) {
+    T* piece = next;
+    next += elements;
+    return piece;
+  }
+};
+
+// Calls body(item, space) for every item; items of one part share its working space of `elements`,
+// one after the other.
+template <class T, class Body>
+void for_parts(std::int64_t items, std::int64_t parts, T* scratch, std::int64_t elements,
+               const Body& body) {
+  parallel_for(parts, [&](std::int64_t part) {
+    const std::int64_t end = items * (part + 1) / parts;
+    for (std::int64_t item = items * part / parts; item < end; ++item) {
+      body(item, Space<T>{scratch + part * elements});
+    }
+  });
+}
+
+// Samples first .. first + samples - 1 across the lanes.
+template <class T>
+struct Block {
+  std::int64_t first;
+  std::int64_t samples;
+
+  Block(const EmShape& shape, std::int64_t index)
+      : first(index * kLanes<T>),
+        samples(shape.batch - first < kLanes<T> ? shape.batch - first : kLanes<T>) {}
+};
+
+template <class T>
+std::int64_t em_blocks(const EmShape& shape) {
+  return (shape.batch + kLanes<T> - 1) / kLanes<T>;
+}
+
+// The Gaussians of one iteration, as the E-step reads them: of one block of samples.
+template <class T>
+struct Densities {
+  T* mu;      // [J, P][L]
+  T* sharp;   // [J, P][L] 1 / (2 var)
+  T* offset;  // [J][L] log sigmoid(z_j) - sum_h 1/2 log(var_jh / var_0h)
+};
+
+// pose [P][L] and activation [L] of input i.
+template <class T, class Args>
+POLYAD_INLINE void load_input(const Args& args, const Block<T>& block, std::int64_t i, T* pose,
+                              T* activation) {
+  const std::int64_t I = args.shape.inputs, P = args.shape.pose();
+  gather<T, kLanes<T>>(args.poses + (block.first * I + i) * P, I * P, block.samples, P, pose);
+  for (std::int64_t lane = 0; lane < kLanes<T>; ++lane) {
+    activation[lane] = lane < block.samples ? args.activations[(block.first + lane) * I + i] : T{0};
+  }
+}
+
+// The pose of an input across the lanes: in registers where its size is known when compiling.
+template <class T, class Side>
+struct Pose {
+  const T* at;
+  const Side side;
+
+  POLYAD_INLINE Pose(const T* pose, const Side& p) : at(pose), side(p) {}
+  POLYAD_INLINE Vector<T> operator()(std::int64_t row, std::int64_t k) const {
+    return load(at + (row * side + k) * kLanes<T>);
+  }
+};
+
+template <class T, int n>
+struct Pose<T, Fixed<n>> {
+  Vector<T> m[n * n];
+
+  POLYAD_INLINE Pose(const T* pose, const Fixed<n>&) {
+    for (int e = 0; e < n * n; ++e) m[e] = load(pose + e * kLanes<T>);
+  }
+  POLYAD_INLINE Vector<T> operator()(std::int64_t row, std::int64_t k) const {
+    return m[row * n + k];
+  }
+};
+
+// Calls each(h, V_h) for the vote M W of a pose, with weight [p, p].
+template <class T, class Side, class Each>
+POLYAD_INLINE void for_votes(const Pose<T, Side>& pose, const T* weight, const Side& side,
+                             const Each& each) {
+  for (std::int64_t q = 0; q < side; ++q) {
+    for (std::int64_t row = 0; row < side; ++row) {
+      Vector<T> sum = pose(row, 0) * weight[q];
+      for (std::int64_t k = 1; k < side; ++k) sum += pose(row, k) * weight[k * side + q];
+      each(row * side + q, sum);
+    }
+  }
+}
+
+// couplings [J][L] <- softmax over j of the logits that stand there.
+template <class T>
+POLYAD_INLINE void couple(std::int64_t outputs, T* couplings) {
+  constexpr int L = kLanes<T>;
+  const auto get = [&](std::int64_t j) { return load(couplings + j * L); };
+  softmax<Vector<T>>(outputs, false, get, get,
+                     [&](std::int64_t j, const Vector<T>& c) { store(couplings + j * L, c); });
+}
+
+}  // namespace
+}  // namespace polyad::capsule
