@@ -22,6 +22,7 @@ from polyad.recipes.capsnet_settings import preset  # noqa: E402
 from polyad.recipes.capsnet_tasks import Task, task_of  # noqa: E402
 
 OPTIONS = {"conv_channels": 8, "types": 2, "primary_size": 4, "output_size": 4}
+OPTIONS |= {"decoder_sizes": (16, 64)}  # enough numbers for a CNN to match
 PLAN = {"epochs": 2, "batch": 10, "lr": 5e-3, "shift": 0}
 TINY = Cell(options=OPTIONS, plan=PLAN)
 
@@ -157,7 +158,7 @@ def test_the_commands_print_and_write_their_tables(made_up, tmp_path, capsys):
 
 
 def test_attacks_stay_within_epsilon_and_do_harm(task):
-    model = learn(task, Cell(options=OPTIONS, plan={**PLAN, "epochs": 12}), seed=0, quiet=True)
+    model = learn(task, Cell(options=OPTIONS, plan={**PLAN, "epochs": 8}), seed=0, quiet=True)
     batch = next(task.batches(task.test, 30))
     right = capsnet_adversarial.right(model, batch.images, batch.targets)
     assert right.all()
@@ -182,18 +183,47 @@ def test_attacks_stay_within_epsilon_and_do_harm(task):
     assert not held[1].any()
 
 
-def test_the_attacks_report_over_seeds(made_up, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(capsnet_adversarial, "STEPS", 2)
-    monkeypatch.setattr(capsnet_adversarial, "EPSILONS", (0.05,))
+def test_the_attacks_report_over_seeds(made_up, tmp_path, capsys):
     path = tmp_path / "adversarial.json"
-    capsnet_adversarial.main(["--seeds", "2", "--epochs", "6", "--tests", "9", "--json", str(path)])
+    capsnet_adversarial.main(
+        f"--seeds 1 --epochs 6 --tests 9 --steps 2 --epsilon 0.05 --json {path}".split()
+    )
     whole = json.loads(path.read_text())
     names = ["capsnet_iterations_3", "capsnet_iterations_1", "matched_cnn"]
-    assert len(whole["seeds"]) == 2
+    assert len(whole["seeds"]) == 1
     for row in whole["seeds"]:
         assert set(names) <= set(row)
         assert 0 < row["pictures"] <= 9
         for name in names:
             assert row[name]["pgd"]["0.05"] <= row[name]["noise"]["0.05"]
-    assert whole["figures"]["matched_cnn_pgd_0.05_held_percent_seeds"] == 2
+    assert whole["figures"]["matched_cnn_pgd_0.05_held_percent_seeds"] == 1
     assert "capsnet_iterations_3_check_pgd_on_matched_cnn" in capsys.readouterr().out
+    for wrong in ("--steps 0", "--tests 0", "--epsilon -0.1"):
+        with pytest.raises(SystemExit, match="2"):
+            capsnet_adversarial.main(wrong.split())
+
+
+def test_figures_are_drawn_of_tables_and_attacks(task, tmp_path):
+    from polyad.recipes import capsnet_figure
+
+    rows, attacks = tmp_path / "rows.json", tmp_path / "attacks.json"
+    table(rows, task, [TINY], seeds=1)
+    figures = {
+        f"{name}_{how}_{size}_held_percent_{what}": 100 - 100 * float(size)
+        for name in ("capsnet_iterations_3", "matched_cnn")
+        for how in ("fgsm", "fgsm_lead", "pgd")
+        for size in ("0.05", "0.1")
+        for what in ("mean", "deviation", "seeds")
+    } | {"matched_cnn_check_pgd_on_capsnet_held_percent_mean": 1.0}
+    attacks.write_text(json.dumps({"figures": figures, "seeds": []}))
+    drawn = capsnet_figure.attacks(figures)
+    assert [list(line.get_ydata()) for line in drawn.axes[0].lines] == [[95, 90]] * 2
+    for source in (rows, attacks):
+        out = tmp_path / f"{source.stem}.png"
+        capsnet_figure.main([str(source), "--out", str(out)])
+        assert out.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(SystemExit, match="missing"):
+        capsnet_figure.main([str(tmp_path / "missing.json"), "--out", str(out)])
+    attacks.write_text("[1]")
+    with pytest.raises(SystemExit, match="no table of an experiment"):
+        capsnet_figure.main([str(attacks), "--out", str(out)])

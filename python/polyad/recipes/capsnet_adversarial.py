@@ -175,10 +175,10 @@ def attack(
 
 
 class _Target:
-    """A network and the pictures that it answers rightly."""
+    """A network, the pictures that it answers rightly, and the steps of an attack."""
 
-    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor) -> None:
-        self.model, self.images, self.labels = model, images, labels
+    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor, steps: int) -> None:
+        self.model, self.images, self.labels, self.steps = model, images, labels, steps
 
     def percent(self, held: Callable[[Tensor, Tensor], Tensor]) -> float:
         """Percent of pictures for which ``held`` (bool [B]) of them and their labels is true."""
@@ -198,11 +198,15 @@ class _Target:
 
     def pgd(self, epsilon: float, cost: Cost = lead, source: nn.Module | None = None) -> float:
         """One start; gradients are those of ``source``."""
-        return self.percent(
-            lambda x, y: right(self.model, pgd(source or self.model, x, y, epsilon, cost=cost), y)
-        )
 
-    def attack(self, epsilon: float, steps: int = STEPS) -> float:
+        def held(x: Tensor, y: Tensor) -> Tensor:
+            changed = pgd(source or self.model, x, y, epsilon, cost=cost, steps=self.steps)
+            return right(self.model, changed, y)
+
+        return self.percent(held)
+
+    def attack(self, epsilon: float, times: int = 1) -> float:
+        steps = times * self.steps
         return self.percent(lambda x, y: attack(self.model, x, y, epsilon, steps=steps))
 
 
@@ -211,6 +215,8 @@ def compare(
     images: Tensor,
     labels: Tensor,
     epsilons: Sequence[float] = EPSILONS,
+    *,
+    steps: int = STEPS,
 ) -> dict[str, Any]:
     """Attack networks on pictures that all of them answer rightly.
 
@@ -219,13 +225,14 @@ def compare(
         images: [B, C, H, W] in 0 .. 1.
         labels: int64 [B].
         epsilons: Sizes of the change.
+        steps: Of PGD.
 
     Returns:
         For each name percent that hold out, by attack and epsilon, and the checks.
     """
     found: dict[str, Any] = {}
     for name, model in models.items():
-        target, at = _Target(model, images, labels), CHECKED_EPSILON
+        target, at = _Target(model, images, labels, steps), CHECKED_EPSILON
         found[name] = {
             "noise": {f"{e:g}": target.noise(e) for e in epsilons},
             "fgsm": {f"{e:g}": target.fgsm(e, trained_cost) for e in epsilons},
@@ -234,7 +241,7 @@ def compare(
             "checks": {
                 "one_start_trained_cost": target.pgd(at, trained_cost),
                 "one_start_lead": target.pgd(at),
-                "more_steps": target.attack(at, MORE_STEPS * STEPS),
+                "more_steps": target.attack(at, MORE_STEPS),
                 "epsilon_1": target.attack(1.0),
             }
             | {
@@ -254,6 +261,7 @@ def run(
     tests: int | None = None,
     device: str = "cpu",
     epsilons: Sequence[float] = EPSILONS,
+    steps: int = STEPS,
 ) -> tuple[Figures, list[dict[str, Any]]]:
     """Train networks and attack them.
 
@@ -264,6 +272,7 @@ def run(
         tests: How many test pictures are looked at, the first ones; None: all.
         device: Of torch.
         epsilons: Sizes of the change.
+        steps: Of PGD.
 
     Returns:
         Figures by name, over seeds; and what each seed found.
@@ -284,7 +293,7 @@ def run(
             models[cell.label] = model
             clean[cell.label] = 100 * float(mistakes(model, parts).mean())
         both = torch.stack([right(m, images, labels) for m in models.values()]).all(dim=0)
-        found = compare(models, images[both], labels[both], epsilons)
+        found = compare(models, images[both], labels[both], epsilons, steps=steps)
         rows.append({"seed": seed, "pictures": int(both.sum()), "error_percent": clean, **found})
         for name in models:
             held = ", ".join(f"{e}: {p:.1f}" for e, p in found[name]["pgd"].items())
@@ -317,11 +326,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="may be repeated (default: capsnet, routing 3 and 1, and matched-cnn)",
     )
     parser.add_argument("--tests", type=int, help="look at so many test pictures (default: all)")
+    parser.add_argument(
+        "--epsilon", type=float, nargs="+", default=list(EPSILONS), help="sizes of the change"
+    )
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"of PGD (default: {STEPS})")
     add_options(parser, seeds=5)
     options = parser.parse_args(arguments)
     plan = prepare(parser, options)
-    if options.tests is not None and options.tests < 1:
-        parser.error(f"--tests: expected at least 1, got {options.tests}")
+    for name in ("tests", "steps"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name}: expected at least 1, got {value}")
+    if min(options.epsilon) < 0:
+        parser.error(f"--epsilon: expected at least 0, got {min(options.epsilon)}")
     cells = []
     for name in options.network or ("capsnet", "matched-cnn"):
         counts = (3, 1) if name == "capsnet" else (0,)
@@ -334,6 +351,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             seeds=options.seeds,
             tests=options.tests,
             device=options.device,
+            epsilons=options.epsilon,
+            steps=options.steps,
         )
     except (OSError, ValueError, TypeError, ImportError, FloatingPointError) as error:
         raise SystemExit(f"{error}") from error

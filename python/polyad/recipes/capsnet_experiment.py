@@ -202,7 +202,7 @@ def measured(
         tests=len(of_test),
         affine_error_percent=turned,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        cell=asdict(cell),
+        cell=json.loads(json.dumps(asdict(cell))),
         plan=plan,
         task=task.name,
         data=task.train.fingerprint(),
