@@ -4,8 +4,8 @@ python -m polyad.recipes.capsnet_figure digits.json --out docs/figures/capsule_d
 python -m polyad.recipes.capsnet_figure adversarial.json --out docs/figures/capsule_adversarial.png
 python -m polyad.recipes.capsnet_figure runs/digits --out docs/figures/capsule_dimensions.png
 
-The rows of `polyad.recipes.capsnet_digits` and `capsnet_mnist` become errors beside the paper's
-table, those of `polyad.recipes.capsnet_adversarial` curves, and a run what a capsule's numbers mean.
+Rows of `polyad.recipes.capsnet_digits` and `capsnet_mnist` become errors beside the paper's table,
+those of `polyad.recipes.capsnet_adversarial` curves, and a run what a capsule's numbers mean.
 """
 
 from __future__ import annotations
