@@ -29,8 +29,11 @@ def _small():
     from polyad.models._capsnet_options import PRESETS
 
     threads = torch.get_num_threads()
-    tiny = {"conv_channels": 4, "types": 2, "primary_size": 4, "output_size": 4,
-            "decoder_sizes": (8,)}  # fmt: skip
+    tiny = {
+        "conv_channels": 4, "conv_kernel": 3, "conv_padding": 0, "types": 2, "primary_size": 4,
+        "primary_kernel": 3, "primary_stride": 2, "primary_padding": 0, "output_size": 4,
+        "decoder_sizes": (64,),
+    }  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("polyad.recipes.capsnet_measure.draw", lambda *_: None)
         patch.setitem(PRESETS, "digits", {**PRESETS["digits"], **tiny})

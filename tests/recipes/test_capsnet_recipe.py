@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,9 +32,15 @@ from polyad.report.capsnet import routing
 from polyad.run import Interrupted, Run, RunError
 
 TINY = {
-    "conv_channels": 4, "types": 2, "primary_size": 4, "output_size": 4, "decoder_sizes": (8,)
+    "conv_channels": 4, "conv_kernel": 3, "conv_padding": 0, "types": 2, "primary_size": 4,
+    "primary_kernel": 3, "primary_stride": 2, "primary_padding": 0, "output_size": 4,
+    "decoder_sizes": (8,),
 }  # fmt: skip
+MATCHED = {"decoder_sizes": (64,)}
+"""Enough parameters for a network of convolutions to have as many."""
+
 PLAN = {"epochs": 3, "batch": 8, "lr": 1e-2, "validation": 10}
+FIRST, LAST_LOSS = Path(__file__).parent / "capsnet-1", 0.52104224
 UNTIMED = ("seconds", "seconds_train")
 STEPS, EPOCH = 18, 6
 
@@ -193,7 +200,7 @@ def test_kill_and_resume(whole, data, tmp_path):
 def test_dropout_goes_on_where_it_was(data, tmp_path):
     """A convolutional network draws random numbers; they follow from seed and step."""
     runs = [tmp_path / name for name in ("whole", "run")]
-    train(runs[0], data, network="matched-cnn")
+    train(runs[0], data, network="matched-cnn", options=MATCHED)
 
     def stop(info):
         if info["stage"] == "train" and info["step"] >= 8:
@@ -203,7 +210,7 @@ def test_dropout_goes_on_where_it_was(data, tmp_path):
         patch.setattr(training, "PROGRESS_SECONDS", -1.0)
         patch.setattr(training, "STRETCH_SECONDS", 0.0)
         with pytest.raises(Interrupted):
-            train(runs[1], data, network="matched-cnn", on_progress=stop)
+            train(runs[1], data, network="matched-cnn", options=MATCHED, on_progress=stop)
     torch.rand(5)
     capsnet.resume(runs[1])
     assert_same(runs[1], runs[0])
@@ -278,7 +285,7 @@ def test_loss_and_gradient_are_looked_at(data, tmp_path, monkeypatch, value):
         ({"plan": {"validation": 60}}, "validation: expected less than the 60 training examples"),
         ({"plan": {"seed": -1}}, "seed: expected 0 .. 2"),
         ({"preset": "large"}, "preset: expected one of digits"),
-        ({"preset": "paper", "plan": {"batch": 8}}, "image_size: expected at least"),
+        ({"options": {"primary_kernel": 9}}, "image_size: expected at least"),
         ({"task": "read"}, "task: expected one of classify, multimnist, affine, got 'read'"),
         ({"network": "mlp"}, "network: expected one of capsnet, cnn, matched-cnn, got 'mlp'"),
         ({"options": {"iterations": 0}}, "iterations: expected"),
@@ -355,6 +362,19 @@ def test_a_damaged_run_is_named(whole, tmp_path, damage, message):
     with pytest.raises(RunError) as caught:
         capsnet.resume(run)
     assert message in str(caught.value)
+
+
+def test_the_first_format_goes_on(tmp_path, monkeypatch):
+    """A run of format_version 1, stopped after 6 of 10 steps; later versions must go on with it."""
+    run = tmp_path / "run"
+    shutil.copytree(FIRST, run)
+    monkeypatch.chdir(run)  # its data lie beside it
+    before = Run.open(run).history()
+    assert training.read_checkpoint(Run.open(run))["polyad"]["step"] == 6
+    made = capsnet.resume(run)
+    assert made.history()[:1] == before
+    assert [row["step"] for row in made.history()] == [5, 10]
+    assert made.history()[-1]["loss_train"] == pytest.approx(LAST_LOSS, rel=1e-4)
 
 
 def test_evaluate_measures_the_same_again(whole, tmp_path, data):
@@ -476,7 +496,7 @@ def test_presets():
 
 def test_first_weights_follow_from_the_seed():
     one, same, other = (
-        PRESETS["digits"].model("matched-cnn", (8, 8), 3, seed, **TINY).state_dict()
+        PRESETS["digits"].model("matched-cnn", (8, 8), 3, seed, **TINY | MATCHED).state_dict()
         for seed in (1, 1, 2)
     )
     torch.testing.assert_close(one, same, rtol=0, atol=0)

@@ -62,7 +62,7 @@ def test_couplings_share_one_scale():
     routed = [Routed(np.zeros((6, 6)), k, maps[k]) for k in range(2)]
     figure = capsnet.couplings(routed, [3.32, 3.3, 2.5], 10)
     drawn(figure)
-    assert {"iteration 1\n3.32 bits", "iteration 3\n2.50 bits"} <= texts(figure)
+    assert {"iteration 1\n3.320 bits", "iteration 3\n2.500 bits"} <= texts(figure)
     limits = {image.get_clim() for axes in figure.axes[10:40] for image in axes.get_images()}
     (limit,) = limits
     assert limit == pytest.approx((0, 0.6))

@@ -31,7 +31,10 @@ __all__ = ["Stopped", "Training", "TrainingError", "fit", "is_main_process", "re
 CHECKPOINT, WEIGHTS, LOGS = "model.ckpt", "model.safetensors", "logs"
 CHECKPOINT_FORMAT_VERSION = 1
 CHECKPOINT_SECONDS = 5.0
-"""A kill costs at most so much training, and the step under way."""
+"""A kill costs at most so much training, and the step under way; more where writing is slow."""
+
+SAVING_SHARE = 0.05
+"""Of the time, at most, goes to writing checkpoints."""
 
 STRETCH_SECONDS, LONGEST_STRETCH = 0.02, 64
 """Steps that go together: so many seconds of them, and at most so many."""
@@ -288,6 +291,7 @@ class _Keeper(Callback):
         self._seconds = rows[-1]["seconds"] if rows else 0.0  # of training alone
         self._loggers: list[Logger] = []
         self._since = self._saved = time.perf_counter()
+        self._saving = 0.0  # how long the last checkpoint took to write
         self._shown = -math.inf
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
@@ -331,7 +335,8 @@ class _Keeper(Callback):
 
     def _save_or_stop(self, trainer: Trainer, now: float) -> None:
         """Save if it is time; save and stop if that was asked for."""
-        asked, due = self.training.asked.is_set(), now - self._saved > CHECKPOINT_SECONDS
+        least = max(CHECKPOINT_SECONDS, self._saving / SAVING_SHARE)
+        asked, due = self.training.asked.is_set(), now - self._saved > least
         if trainer.world_size > 1:  # all of them must do the same
             asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
             due = trainer.strategy.broadcast(due)
@@ -342,7 +347,7 @@ class _Keeper(Callback):
 
     def save(self, trainer: Trainer) -> None:
         """Write history, weights, checkpoint, in this order: a history that runs ahead is cut."""
-        self._saved, self._begun = time.perf_counter(), True
+        began, self._begun = time.perf_counter(), True
         if trainer.is_global_zero and not self.run.begun:
             self.run.begin()
             self._begin_logs()
@@ -352,6 +357,8 @@ class _Keeper(Callback):
             model.save(self.run.file(WEIGHTS))
         with _on_main(trainer, self.run.file(CHECKPOINT)) as path:
             trainer.save_checkpoint(path)
+        self._saved = time.perf_counter()
+        self._saving = self._saved - began
 
     def _begin_logs(self) -> None:
         """Make loggers, and log the rows that are there: a run that resumes has one whole log."""

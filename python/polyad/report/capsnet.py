@@ -235,7 +235,7 @@ def couplings(routed: Sequence[Routed], bits: Sequence[float], classes: int) -> 
             axes.set(xticks=[], yticks=[])
     _label(panels[0, 0], "picture")
     for t, entropy in enumerate(bits):
-        _label(panels[1 + t, 0], f"iteration {t + 1}\n{entropy:.2f} bits")
+        _label(panels[1 + t, 0], f"iteration {t + 1}\n{entropy:.3f} bits")
     bar = figure.colorbar(image, ax=panels[1:], shrink=0.8, aspect=22, pad=0.01)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=8.5)

@@ -119,7 +119,7 @@ def write_page(run: Run, perturbed: NDArray[Any], seeds: Sequence[SeedError]) ->
         page.heading("What each number of a capsule means")
         page.text(
             "Of each class a test picture; each row changes one number of its capsule a little, "
-            "from left to right, and draws it again. Many numbers turn out to have a meaning: how "
+            "from left to right, and draws it again. Some of them turn out to have a meaning: how "
             "thick the stroke is, how slanted or wide the picture, how long a part of it."
         )
         page.interactive(*_dimensions(perturbed))
