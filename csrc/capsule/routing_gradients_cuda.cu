@@ -15,7 +15,7 @@ using polyad::cuda::launch;
 // type, and what it adds to that type's gradient stays in registers while the block walks over the
 // piece and all samples: a thread has kRows rows times kColumns columns of one slot. For every tile
 // of samples, u_hat' goes to shared memory once, where both products read it.
-constexpr int kGradientThreads = 384;
+constexpr int kGradientThreads = 256;
 constexpr int kGroups = 4;  // of kSamples samples in a tile
 constexpr int kColumns = 4;
 constexpr int kWide = 2 * kColumns;  // components of u at a time
@@ -277,7 +277,7 @@ __device__ __forceinline__ void store_weight(const Gradients<T>& args, const Gra
 }
 
 template <class T>
-__global__ void __launch_bounds__(kGradientThreads)
+__global__ void __launch_bounds__(kGradientThreads, 2)
     gradients_kernel(const __grid_constant__ Gradients<T> args,
                      const __grid_constant__ GradientPlan plan) {
   const Extent& extent = args.extent;

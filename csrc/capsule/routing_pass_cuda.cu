@@ -25,24 +25,6 @@ constexpr int threads_of(Task task) {
   return vectors_of(task) == 2 || task == Task::weigh ? 256 : 320;
 }
 
-// Two stages of weights and inputs, the parts of dots, couplings, and what threads keep there for
-// themselves.
-template <class T>
-struct Shared {
-  T *weights, *inputs, *dots, *couplings, *own;
-  int of_weights, of_inputs;  // elements of a stage
-
-  __device__ Shared(const Plan& plan, const Extent& extent, bool given, int vectors) {
-    of_weights = given ? 0 : kInputs * kDepth<T> * plan.row_stride;
-    of_inputs = given ? 0 : kInputs * kDepth<T> * plan.sample_stride;
-    weights = dynamic_shared<T>();
-    inputs = weights + 2 * of_weights;
-    dots = inputs + 2 * of_inputs;
-    couplings = dots + kInputs * vectors * plan.capsules * plan.quads * plan.sample_stride;
-    own = couplings + kInputs * vectors * plan.capsules * plan.sample_stride;
-  }
-};
-
 // What a block works on.
 struct Block {
   int chunk, first, last;  // inputs
@@ -176,8 +158,7 @@ __device__ __forceinline__ T whole_dot(const T* parts, int quads, int stride) {
 // Couplings of the inputs i .. of a stage for all samples, from the parts of dots; adjoint: behind
 // them l'. Each softmax belongs to a few neighbouring lanes, which share its capsules.
 template <class T, Task task>
-__device__ __forceinline__ void couple(const Pass<T>& pass, const Block& block, int i0,
-                                       const Shared<T>& shared) {
+__device__ __forceinline__ void couple(const Pass<T>& pass, const Block& block, int i0, T* shared) {
   constexpr int kVectors = vectors_of(task);
   const Plan& plan = pass.plan;
   const int J = pass.extent.outputs, quads = plan.quads, stride = plan.sample_stride;
@@ -191,8 +172,8 @@ __device__ __forceinline__ void couple(const Pass<T>& pass, const Block& block, 
     const int i = block.first + i0 + p, b = block.sample + s;
     const bool there = p < kInputs && i < block.last;
     const int begin = there ? lane : J;
-    const T* dots = shared.dots + p * kVectors * J * quads * stride + s;
-    T* c = shared.couplings + p * kVectors * J * stride + s;
+    const T* dots = shared + plan.dots_at + p * kVectors * J * quads * stride + s;
+    T* c = shared + plan.couplings_at + p * kVectors * J * stride + s;
     T most = pass.leaky || !there ? T{0} : kLowest<T>;
 #pragma unroll 1
     for (int j = begin; j < J; j += lanes) {
@@ -238,8 +219,7 @@ __device__ __forceinline__ void couple(const Pass<T>& pass, const Block& block, 
 }
 
 template <class T, Task task, bool given>
-__device__ __forceinline__ void run_block(const Pass<T>& pass, const Block& block,
-                                          const Shared<T>& shared) {
+__device__ __forceinline__ void run_block(const Pass<T>& pass, const Block& block, T* shared) {
   constexpr int kVectors = vectors_of(task);
   constexpr bool kDots = kVectors > 0;
   using Factors = Pack<T, kSamples<T>>;
@@ -265,8 +245,8 @@ __device__ __forceinline__ void run_block(const Pass<T>& pass, const Block& bloc
       second.load(pass.second + row, rows, quad.sample, B, quad.count, whole);
   }
   // What would not fit the registers.
-  if constexpr (task == Task::route) first.keep(shared.own);
-  if constexpr (task == Task::adjoint) second.keep(shared.own);
+  if constexpr (task == Task::route) first.keep(shared + plan.own_at);
+  if constexpr (task == Task::adjoint) second.keep(shared + plan.own_at);
   sum.clear();
   votes[0].clear();
   votes[1].clear();
@@ -299,10 +279,15 @@ __device__ __forceinline__ void run_block(const Pass<T>& pass, const Block& bloc
       for (int p = 0; p < kInputs; ++p) {
         const int i = block.first + i0 + p;
         if (i >= block.last) continue;
-        Patch<T> loaded;
-        loaded.load(pass.votes + std::int64_t{i} * rows + row, extent.inputs * rows, quad.sample, B,
-                    quad.count, pass.aligned);
-        votes[p].add(loaded);
+        const T* from = pass.votes + std::int64_t{i} * rows + row;
+        const std::int64_t of_sample = extent.inputs * rows;
+        if constexpr (task == Task::sum) {
+          Patch<T> loaded;
+          loaded.load(from, of_sample, quad.sample, B, quad.count, pass.aligned);
+          votes[p].add(loaded);
+        } else {
+          votes[p].load(from, of_sample, quad.sample, B, quad.count, pass.aligned);
+        }
       }
     }
     for (int slice = pair < 0 ? slices - 1 : 0; slice < slices && !given; ++slice, stage ^= 1) {
@@ -311,32 +296,31 @@ __device__ __forceinline__ void run_block(const Pass<T>& pass, const Block& bloc
       const bool next_pair = slice + 1 == slices;
       if (!next_pair || pair + 1 < pairs) {
         load_stage(pass, block, next_pair ? i0 + kInputs : i0,
-                   next_pair ? 0 : (slice + 1) * kDepth<T>,
-                   shared.weights + (stage ^ 1) * shared.of_weights,
-                   shared.inputs + (stage ^ 1) * shared.of_inputs);
+                   next_pair ? 0 : (slice + 1) * kDepth<T>, shared + (stage ^ 1) * plan.of_weights,
+                   shared + plan.inputs_at + (stage ^ 1) * plan.of_inputs);
         __pipeline_commit();
       }
       if (quad.there && pair >= 0) {
-        multiply(shared.weights + stage * shared.of_weights,
-                 shared.inputs + stage * shared.of_inputs, plan, quad, votes);
+        multiply(shared + stage * plan.of_weights, shared + plan.inputs_at + stage * plan.of_inputs,
+                 plan, quad, votes);
       }
     }
     if (pair < 0) continue;
     if constexpr (kDots) {
-      T* parts = shared.dots + quad.index * stride + quad.group * kSamples<T>;
+      T* parts = shared + plan.dots_at + quad.index * stride + quad.group * kSamples<T>;
       const int of_vector = capsules * plan.quads * stride;
       if (quad.local < plan.capsules) {  // also where a tile is wider than what is left
 #pragma unroll
         for (int p = 0; p < kInputs; ++p) {
           T* to = parts + p * vectors * of_vector;
           if constexpr (task == Task::route) {
-            *reinterpret_cast<Factors*>(to) = votes[p].dot(shared.own);
+            *reinterpret_cast<Factors*>(to) = votes[p].dot(shared + plan.own_at);
           } else {
             *reinterpret_cast<Factors*>(to) = votes[p].dot(first);
           }
           if constexpr (kVectors == 2) {
             if constexpr (task == Task::adjoint) {
-              *reinterpret_cast<Factors*>(to + of_vector) = votes[p].dot(shared.own);
+              *reinterpret_cast<Factors*>(to + of_vector) = votes[p].dot(shared + plan.own_at);
             } else if (vectors == 2) {
               *reinterpret_cast<Factors*>(to + of_vector) = votes[p].dot(second);
             }
@@ -371,7 +355,8 @@ __device__ __forceinline__ void run_block(const Pass<T>& pass, const Block& bloc
     }
     if constexpr (task == Task::route || task == Task::adjoint) {
       if (quad.there) {
-        const T* couplings = shared.couplings + quad.local * stride + quad.group * kSamples<T>;
+        const T* couplings =
+            shared + plan.couplings_at + quad.local * stride + quad.group * kSamples<T>;
 #pragma unroll
         for (int p = 0; p < kInputs; ++p) {
           const T* c = couplings + p * kVectors * capsules * stride;
@@ -423,8 +408,7 @@ __device__ __forceinline__ void run_block(const Pass<T>& pass, const Block& bloc
 template <class T, Task task, bool given>
 __global__ void __launch_bounds__(threads_of(task), 2)
     pass_kernel(const __grid_constant__ Pass<T> pass) {
-  const Shared<T> shared(pass.plan, pass.extent, given, vectors_of(task));
-  run_block<T, task, given>(pass, Block(pass, static_cast<int>(blockIdx.x)), shared);
+  run_block<T, task, given>(pass, Block(pass, static_cast<int>(blockIdx.x)), dynamic_shared<T>());
 }
 
 // Strides that put what the lanes of a warp touch together into different banks.
@@ -435,14 +419,15 @@ void set_strides(const Extent& extent, bool given, Task task, Plan& plan) {
   const int quads = plan.capsules * plan.quads;
   plan.row_stride = (quads * kRows + kBanks - 1) / kBanks * kBanks + kSkew;
   plan.sample_stride = plan.groups() * kSamples<T> + kSkew;
-  const std::size_t stages =
-      given ? 0 : std::size_t{2} * kInputs * kDepth<T> * (plan.row_stride + plan.sample_stride);
-  const std::size_t dots = std::size_t{kInputs} * vectors_of(task) * quads * plan.sample_stride;
+  plan.of_weights = given ? 0 : kInputs * kDepth<T> * plan.row_stride;
+  plan.of_inputs = given ? 0 : kInputs * kDepth<T> * plan.sample_stride;
+  plan.inputs_at = 2 * plan.of_weights;
+  plan.dots_at = plan.inputs_at + 2 * plan.of_inputs;
+  const int vectors = kInputs * vectors_of(task) * plan.sample_stride;
+  plan.couplings_at = plan.dots_at + vectors * quads;
   const bool couples = task == Task::route || task == Task::adjoint;
-  const std::size_t couplings =
-      couples ? std::size_t{kInputs} * vectors_of(task) * extent.outputs * plan.sample_stride : 0;
-  const std::size_t own = couples ? std::size_t{kRows} * kSamples<T> * plan.threads : 0;
-  plan.bytes = (stages + dots + couplings + own) * sizeof(T);
+  plan.own_at = plan.couplings_at + (couples ? vectors * extent.outputs : 0);
+  plan.bytes = sizeof(T) * (plan.own_at + (couples ? kRows * kSamples<T> * plan.threads : 0));
 }
 
 // Blocks to wish for: two on each of the processors of the largest devices.
@@ -471,8 +456,9 @@ Plan plan_of(const Extent& extent, bool given, Task task, bool in_block) {
   }
   plan.sample_tiles = tiles_of(plan.groups());
   plan.threads = (quads * plan.groups() + kWarp - 1) / kWarp * kWarp;
+  // As many as make one round, which does not depend on the batch: a softmax sums in their order.
   while (plan.lanes() < kWarp && plan.lanes() < extent.outputs &&
-         2 * plan.lanes() * kInputs * plan.groups() * kSamples<T> <= plan.threads) {
+         2 * plan.lanes() * kInputs * kSamples<T> <= quads) {
     ++plan.lane_bits;
   }
   set_strides<T>(extent, given, task, plan);

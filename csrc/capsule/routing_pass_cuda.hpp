@@ -66,6 +66,10 @@ struct Plan {
   int lane_bits;   // 2^these lanes share the softmax of a sample
   int threads;
   int row_stride, sample_stride;  // in shared memory
+  // Shared memory, in elements: two stages of weights, two of inputs, the parts of dots, couplings,
+  // and what threads keep there for themselves.
+  int of_weights, of_inputs;  // a stage
+  int inputs_at, dots_at, couplings_at, own_at;
   std::size_t bytes;
 
   POLYAD_INLINE int groups() const { return 1 << group_bits; }
