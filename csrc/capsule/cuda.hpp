@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "capsule/em_routing.hpp"
 #include "capsule/routing.hpp"
 #include "capsule/squash.hpp"
 
@@ -35,5 +36,15 @@ std::int64_t routing_scratch(const RoutingShape& shape);
 template <class T>
 std::int64_t routing_backward_scratch(const RoutingShape& shape, const CapsuleTypes& types,
                                       bool detach);
+
+// `parts` is not read.
+void em_routing(const EmRoutingArgs<float>& args, cudaStream_t stream);
+void em_routing(const EmRoutingArgs<double>& args, cudaStream_t stream);
+void em_routing_backward(const EmRoutingBackwardArgs<float>& args, cudaStream_t stream);
+void em_routing_backward(const EmRoutingBackwardArgs<double>& args, cudaStream_t stream);
+
+// Elements of their scratch.
+std::int64_t em_routing_scratch(const EmShape& shape, bool is_double);
+std::int64_t em_routing_backward_scratch(const EmShape& shape, bool is_double);
 
 }  // namespace polyad::capsule::cuda
