@@ -58,70 +58,73 @@ void def_em_routing(py::module_& m, const std::string& dtype) {
            Address out_activations, Address mu, Address variance, Address score, Address mass,
            Size parts, Address scratch, int device, Address stream) {
           const auto iterations = static_cast<Size>(inverse_temperature.size());
-          capsule::em_routing(capsule::EmRoutingArgs<T>{{batch, inputs, outputs, side, iterations},
-                                                        epsilon,
-                                                        inverse_temperature.data(),
-                                                        at<const T>(poses),
-                                                        at<const T>(activations),
-                                                        at<const T>(weight),
-                                                        at<const T>(beta_u),
-                                                        at<const T>(beta_a),
-                                                        at<T>(out_poses),
-                                                        at<T>(out_activations),
-                                                        at<T>(mu),
-                                                        at<T>(variance),
-                                                        at<T>(score),
-                                                        at<T>(mass),
-                                                        parts,
-                                                        at<T>(scratch)},
-                              on);
-        });
-},
+          on_device(device, stream, [&](cudaStream_t on) {
+            capsule::cuda::em_routing(
+                capsule::EmRoutingArgs<T>{{batch, inputs, outputs, side, iterations},
+                                          epsilon,
+                                          inverse_temperature.data(),
+                                          at<const T>(poses),
+                                          at<const T>(activations),
+                                          at<const T>(weight),
+                                          at<const T>(beta_u),
+                                          at<const T>(beta_a),
+                                          at<T>(out_poses),
+                                          at<T>(out_activations),
+                                          at<T>(mu),
+                                          at<T>(variance),
+                                          at<T>(score),
+                                          at<T>(mass),
+                                          parts,
+                                          at<T>(scratch)},
+                on);
+          });
+        },
         py::arg("batch"), py::arg("inputs"), py::arg("outputs"), py::arg("side"),
         py::arg("inverse_temperature"), py::arg("epsilon"), py::arg("poses"),
         py::arg("activations"), py::arg("weight"), py::arg("beta_u"), py::arg("beta_a"),
         py::arg("out_poses"), py::arg("out_activations"), py::arg("mu"), py::arg("variance"),
-        py::arg("score"), py::arg("mass"), py::arg("parts"), py::arg("scratch"), py::arg("device"), py::arg("stream"), NoGil());
-m.def(("capsule_em_routing_backward_" + dtype).c_str(),
-      [](Size batch, Size inputs, Size outputs, Size side,
-         const std::vector<double>& inverse_temperature, double epsilon, Address poses,
-         Address activations, Address weight, Address beta_u, Address mu, Address variance,
-         Address score, Address mass, Address grad_out_poses, Address grad_out_activations,
-         Address grad_poses, Address grad_activations, Address grad_weight, Address grad_beta_u,
-         Address grad_beta_a, Size parts, Address scratch, int device, Address stream) {
-        const auto iterations = static_cast<Size>(inverse_temperature.size());
-        on_device(device, stream, [&](cudaStream_t on) {
-          capsule::cuda::em_routing_backward(
-              capsule::EmRoutingBackwardArgs<T>{{batch, inputs, outputs, side, iterations},
-                                                epsilon,
-                                                inverse_temperature.data(),
-                                                at<const T>(poses),
-                                                at<const T>(activations),
-                                                at<const T>(weight),
-                                                at<const T>(beta_u),
-                                                at<const T>(mu),
-                                                at<const T>(variance),
-                                                at<const T>(score),
-                                                at<const T>(mass),
-                                                at<const T>(grad_out_poses),
-                                                at<const T>(grad_out_activations),
-                                                at<T>(grad_poses),
-                                                at<T>(grad_activations),
-                                                at<T>(grad_weight),
-                                                at<T>(grad_beta_u),
-                                                at<T>(grad_beta_a),
-                                                parts,
-                                                at<T>(scratch)},
-              on);
-        });
-      },
-      py::arg("batch"), py::arg("inputs"), py::arg("outputs"), py::arg("side"),
-      py::arg("inverse_temperature"), py::arg("epsilon"), py::arg("poses"), py::arg("activations"),
-      py::arg("weight"), py::arg("beta_u"), py::arg("mu"), py::arg("variance"), py::arg("score"),
-      py::arg("mass"), py::arg("grad_out_poses"), py::arg("grad_out_activations"),
-      py::arg("grad_poses"), py::arg("grad_activations"), py::arg("grad_weight"),
-      py::arg("grad_beta_u"), py::arg("grad_beta_a"), py::arg("parts"), py::arg("scratch"),
-      NoGil());
+        py::arg("score"), py::arg("mass"), py::arg("parts"), py::arg("scratch"), py::arg("device"),
+        py::arg("stream"), NoGil());
+  m.def(("capsule_em_routing_backward_" + dtype).c_str(),
+        [](Size batch, Size inputs, Size outputs, Size side,
+           const std::vector<double>& inverse_temperature, double epsilon, Address poses,
+           Address activations, Address weight, Address beta_u, Address mu, Address variance,
+           Address score, Address mass, Address grad_out_poses, Address grad_out_activations,
+           Address grad_poses, Address grad_activations, Address grad_weight, Address grad_beta_u,
+           Address grad_beta_a, Size parts, Address scratch, int device, Address stream) {
+          const auto iterations = static_cast<Size>(inverse_temperature.size());
+          on_device(device, stream, [&](cudaStream_t on) {
+            capsule::cuda::em_routing_backward(
+                capsule::EmRoutingBackwardArgs<T>{{batch, inputs, outputs, side, iterations},
+                                                  epsilon,
+                                                  inverse_temperature.data(),
+                                                  at<const T>(poses),
+                                                  at<const T>(activations),
+                                                  at<const T>(weight),
+                                                  at<const T>(beta_u),
+                                                  at<const T>(mu),
+                                                  at<const T>(variance),
+                                                  at<const T>(score),
+                                                  at<const T>(mass),
+                                                  at<const T>(grad_out_poses),
+                                                  at<const T>(grad_out_activations),
+                                                  at<T>(grad_poses),
+                                                  at<T>(grad_activations),
+                                                  at<T>(grad_weight),
+                                                  at<T>(grad_beta_u),
+                                                  at<T>(grad_beta_a),
+                                                  parts,
+                                                  at<T>(scratch)},
+                on);
+          });
+        },
+        py::arg("batch"), py::arg("inputs"), py::arg("outputs"), py::arg("side"),
+        py::arg("inverse_temperature"), py::arg("epsilon"), py::arg("poses"),
+        py::arg("activations"), py::arg("weight"), py::arg("beta_u"), py::arg("mu"),
+        py::arg("variance"), py::arg("score"), py::arg("mass"), py::arg("grad_out_poses"),
+        py::arg("grad_out_activations"), py::arg("grad_poses"), py::arg("grad_activations"),
+        py::arg("grad_weight"), py::arg("grad_beta_u"), py::arg("grad_beta_a"), py::arg("parts"),
+        py::arg("scratch"), py::arg("device"), py::arg("stream"), NoGil());
 }
 
 }  // namespace

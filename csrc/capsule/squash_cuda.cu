@@ -5,7 +5,6 @@
 namespace polyad::capsule::cuda {
 namespace {
 
-using polyad::cuda::kWarp;
 using polyad::cuda::launch;
 using polyad::cuda::narrow;
 using polyad::cuda::widen;
@@ -18,7 +17,7 @@ template <int W, class T, class Combine>
 __device__ __forceinline__ T over_lanes(T value, const Combine& combine) {
 #pragma unroll
   for (int step = W / 2; step > 0; step /= 2) {
-    value = combine(value, __shfl_xor_sync(0xffffffffu, value, step, kWarp));
+    value = combine(value, __shfl_xor_sync(0xffffffffu, value, step));
   }
   return value;
 }
