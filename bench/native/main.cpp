@@ -17,6 +17,9 @@ int main(int argc, char** argv) {
     std::snprintf(text, sizeof(text), "%.2e rows of 512 samples per second",
                   bench::row_loads_per_second(level));
     benchmark::AddCustomContext(std::string("load roofline ") + isa_name(level), text);
+    std::snprintf(text, sizeof(text), "%.2e multiplications and additions per second",
+                  bench::products_per_second(level));
+    benchmark::AddCustomContext(std::string("product roofline ") + isa_name(level), text);
     bench::register_planes(level);
     bench::register_match(level);
     bench::register_energy(level);
@@ -24,6 +27,7 @@ int main(int argc, char** argv) {
     bench::register_addressing(level);
     bench::register_memory(level);
     bench::register_scan(level);
+    bench::register_routing(level);
   }
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();

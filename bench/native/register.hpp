@@ -12,5 +12,6 @@ void register_gibbs(Isa level);
 void register_addressing(Isa level);
 void register_memory(Isa level);
 void register_scan(Isa level);
+void register_routing(Isa level);
 
 }  // namespace polyad::bench
