@@ -36,6 +36,26 @@ struct Fixed {
   POLYAD_INLINE constexpr operator std::int64_t() const { return n; }
 };
 
+// Inputs that are worked on together: what is loaded for one serves the other. Of doubles and of
+// narrow blocks one at a time, to keep the number of kernels low.
+template <class T, int W>
+constexpr int kTogether = kVectorBytes == 64 && sizeof(T) == 4 && W == kBlock<T> ? 2 : 1;
+
+// Whether there are kernels for sizes K that are known when compiling.
+template <class T, int W>
+constexpr bool kKnownSizes = sizeof(T) == 4 && W == kBlock<T>;
+
+// Calls body(k) for k = 0 .. K - 1; unrolled where K is known, since addresses are then constants.
+template <class Body>
+POLYAD_INLINE void for_each_number(std::int64_t K, const Body& body) {
+  for (std::int64_t k = 0; k < K; ++k) body(k);
+}
+template <int n, class Body>
+POLYAD_INLINE void for_each_number(Fixed<n>, const Body& body) {
+#pragma GCC unroll 16
+  for (std::int64_t k = 0; k < n; ++k) body(k);
+}
+
 // to [n][W] <- n numbers of each of `samples` samples, which lie `stride` apart; zeros in the lanes
 // beyond them.
 template <class T, int W>
@@ -106,14 +126,14 @@ POLYAD_INLINE void product_tile(const T* w, const Size& K, const T* u, T* out) {
       sum[r][p] = add ? L::load(out + r * W + p * L::kWidth) : typename L::Part{};
     }
   }
-  for (std::int64_t k = 0; k < K; ++k) {
+  for_each_number(K, [&](std::int64_t k) {
     typename L::Part x[P];
     for (int p = 0; p < P; ++p) x[p] = L::load(u + k * W + p * L::kWidth);
     for (int r = 0; r < R; ++r) {
       const typename L::Part weight = L::splat(w[r * K + k]);
       for (int p = 0; p < P; ++p) sum[r][p] += weight * x[p];
     }
-  }
+  });
   for (int r = 0; r < R; ++r) {
     for (int p = 0; p < P; ++p) L::store(out + r * W + p * L::kWidth, sum[r][p]);
   }
@@ -138,8 +158,10 @@ POLYAD_INLINE void product_rows(const T* w, std::int64_t rows, const Size& K, co
 template <bool add, class T, int W>
 void product(const T* w, std::int64_t rows, std::int64_t K, const T* u, T* out) {
   constexpr int R = kRows<T, W>;
-  if (K == 8) return product_rows<R, add, T, W>(w, rows, Fixed<8>{}, u, out);
-  if (K == 16) return product_rows<R, add, T, W>(w, rows, Fixed<16>{}, u, out);
+  if constexpr (kKnownSizes<T, W>) {
+    if (K == 8) return product_rows<R, add, T, W>(w, rows, Fixed<8>{}, u, out);
+    if (K == 16) return product_rows<R, add, T, W>(w, rows, Fixed<16>{}, u, out);
+  }
   product_rows<R, add, T, W>(w, rows, K, u, out);
 }
 
@@ -182,39 +204,130 @@ POLYAD_INLINE void transposed_columns(const T* w, std::int64_t rows, std::int64_
 template <class T, int W>
 void transposed_product(const T* w, std::int64_t rows, std::int64_t K, const T* x, T* out) {
   constexpr int C = 8 / Lanes<T, W>::kParts;
-  if (K == 8) return transposed_columns<C, T, W>(w, rows, 8, Fixed<8>{}, x, out);
-  if (K == 16) return transposed_columns<C, T, W>(w, rows, 16, Fixed<16>{}, x, out);
+  if constexpr (kKnownSizes<T, W>) {
+    if (K == 8) return transposed_columns<C, T, W>(w, rows, 8, Fixed<8>{}, x, out);
+    if (K == 16) return transposed_columns<C, T, W>(w, rows, 16, Fixed<16>{}, x, out);
+  }
   transposed_columns<C, T, W>(w, rows, K, K, x, out);
 }
 
-// out [W] <- a . b over D numbers of every sample, in two interleaved sums.
-template <class T, int W>
-POLYAD_INLINE void dots(const T* a, const T* b, std::int64_t D, T* out) {
+// R rows of the votes of N inputs, and what they add to their dot products with M vectors.
+template <int N, int R, int M, class T, int W, class Size>
+POLYAD_INLINE void votes_tile(const T* const (&w)[N], const Size& K, const T* const (&u)[N],
+                              const T* const (&x)[M], std::int64_t row, T* const (&votes)[N],
+                              typename Lanes<T, W>::Part (&dot)[N][M][Lanes<T, W>::kParts]) {
   using L = Lanes<T, W>;
-  for (int p = 0; p < L::kParts; ++p) {
-    const T* x = a + p * L::kWidth;
-    const T* y = b + p * L::kWidth;
-    typename L::Part even = {}, odd = {};
-    std::int64_t d = 0;
-    for (; d + 1 < D; d += 2) {
-      even += L::load(x + d * W) * L::load(y + d * W);
-      odd += L::load(x + (d + 1) * W) * L::load(y + (d + 1) * W);
+  constexpr int P = L::kParts;
+  typename L::Part sum[N][R][P] = {};
+  const T* first[N];
+  for (int n = 0; n < N; ++n) first[n] = w[n] + row * K;
+  for_each_number(K, [&](std::int64_t k) {
+    for (int n = 0; n < N; ++n) {
+      typename L::Part each[P];
+      for (int p = 0; p < P; ++p) each[p] = L::load(u[n] + k * W + p * L::kWidth);
+      for (int r = 0; r < R; ++r) {
+        const typename L::Part weight = L::splat(first[n][r * K + k]);
+        for (int p = 0; p < P; ++p) sum[n][r][p] += weight * each[p];
+      }
     }
-    if (d < D) even += L::load(x + d * W) * L::load(y + d * W);
-    L::store(out + p * L::kWidth, even + odd);
+  });
+  for (int n = 0; n < N; ++n) {
+    for (int r = 0; r < R; ++r) {
+      for (int p = 0; p < P; ++p) {
+        L::store(votes[n] + (row + r) * W + p * L::kWidth, sum[n][r][p]);
+      }
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int m = 0; m < M; ++m) {
+      for (int p = 0; p < P; ++p) {
+        const typename L::Part y = L::load(x[m] + (row + r) * W + p * L::kWidth);
+        for (int n = 0; n < N; ++n) dot[n][m][p] += sum[n][r][p] * y;
+      }
+    }
   }
 }
 
-// out [D][W] += c [W] x [D][W]
-template <class T, int W>
-POLYAD_INLINE void add_scaled(const T* c, const T* x, std::int64_t D, T* out) {
+template <int N, int R, int M, class T, int W, class Size>
+POLYAD_INLINE void votes_tiles(const T* const (&w)[N], const Size& K, const T* const (&u)[N],
+                               const T* const (&x)[M], std::int64_t row, std::int64_t end,
+                               T* const (&votes)[N],
+                               typename Lanes<T, W>::Part (&dot)[N][M][Lanes<T, W>::kParts]) {
+  for (; row + R <= end; row += R) {
+    votes_tile<N, R, M, T, W>(w, K, u, x, row, votes, dot);
+  }
+  if constexpr (R > 1) {
+    if (row < end) votes_tiles<N, R / 2, M, T, W>(w, K, u, x, row, end, votes, dot);
+  }
+}
+
+// votes [rows][W] of N inputs with weights w [rows, K] and numbers u [K][W], and, while they are in
+// registers, their dot products with M vectors x [rows][W]: out + (n M + m) J W, [J][W].
+template <int N, int M, class T, int W, class Size>
+POLYAD_INLINE void votes_and_dots_of(const T* const (&w)[N], const Size& K, const T* const (&u)[N],
+                                     std::int64_t J, std::int64_t D, const T* const (&x)[M],
+                                     T* const (&votes)[N], T* out) {
   using L = Lanes<T, W>;
-  for (int p = 0; p < L::kParts; ++p) {
-    const int at = p * L::kWidth;
-    const typename L::Part scale = L::load(c + at);
-    for (std::int64_t d = 0; d < D; ++d) {
-      T* to = out + d * W + at;
-      L::store(to, L::load(to) + scale * L::load(x + d * W + at));
+  constexpr int R = kRows<T, W> / N;
+  for (std::int64_t j = 0; j < J; ++j) {
+    typename L::Part dot[N][M][L::kParts] = {};
+    votes_tiles<N, R, M, T, W>(w, K, u, x, j * D, (j + 1) * D, votes, dot);
+    for (int n = 0; n < N; ++n) {
+      for (int m = 0; m < M; ++m) {
+        for (int p = 0; p < L::kParts; ++p) {
+          L::store(out + ((n * M + m) * J + j) * W + p * L::kWidth, dot[n][m][p]);
+        }
+      }
+    }
+  }
+}
+
+template <int N, int M, class T, int W>
+void votes_and_dots(const T* const (&w)[N], std::int64_t K, const T* const (&u)[N], std::int64_t J,
+                    std::int64_t D, const T* const (&x)[M], T* const (&votes)[N], T* out) {
+  if constexpr (kKnownSizes<T, W> && N == kTogether<T, W>) {
+    if (K == 8) return votes_and_dots_of<N, M, T, W>(w, Fixed<8>{}, u, J, D, x, votes, out);
+    if (K == 16) return votes_and_dots_of<N, M, T, W>(w, Fixed<16>{}, u, J, D, x, votes, out);
+  }
+  votes_and_dots_of<N, M, T, W>(w, K, u, J, D, x, votes, out);
+}
+
+// The same dot products of votes that are there: out + (n M + m) J W, [J][W].
+template <int N, int M, class T, int W>
+void dots(T* const (&votes)[N], std::int64_t J, std::int64_t D, const T* const (&x)[M], T* out) {
+  using L = Lanes<T, W>;
+  for (std::int64_t j = 0; j < J; ++j) {
+    for (int p = 0; p < L::kParts; ++p) {
+      typename L::Part dot[N][M] = {};
+      for (std::int64_t at = j * D * W + p * L::kWidth; at < (j + 1) * D * W; at += W) {
+        for (int m = 0; m < M; ++m) {
+          const typename L::Part y = L::load(x[m] + at);
+          for (int n = 0; n < N; ++n) dot[n][m] += L::load(votes[n] + at) * y;
+        }
+      }
+      for (int n = 0; n < N; ++n) {
+        for (int m = 0; m < M; ++m) {
+          L::store(out + ((n * M + m) * J + j) * W + p * L::kWidth, dot[n][m]);
+        }
+      }
+    }
+  }
+}
+
+// sums [J D][W] += sum over N inputs of c [J][W] x [J D][W]; c of input n at n * c_span.
+template <int N, class T, int W>
+POLYAD_INLINE void add_scaled(const T* c, std::int64_t c_span, T* const (&x)[N], std::int64_t J,
+                              std::int64_t D, T* sums) {
+  using L = Lanes<T, W>;
+  for (std::int64_t j = 0; j < J; ++j) {
+    for (int p = 0; p < L::kParts; ++p) {
+      typename L::Part scale[N];
+      for (int n = 0; n < N; ++n) scale[n] = L::load(c + n * c_span + j * W + p * L::kWidth);
+      for (std::int64_t at = j * D * W + p * L::kWidth; at < (j + 1) * D * W; at += W) {
+        typename L::Part sum = L::load(sums + at);
+        for (int n = 0; n < N; ++n) sum += scale[n] * L::load(x[n] + at);
+        L::store(sums + at, sum);
+      }
     }
   }
 }

@@ -43,7 +43,7 @@ namespace polyad::capsule {
 struct RoutingShape {
   std::int64_t batch;        // B
   std::int64_t inputs;       // I, capsules below; at least 1
-  std::int64_t input_size;   // K; at least 1; 0 where votes are given
+  std::int64_t input_size;   // K; at least 1; 0 says that votes are given
   std::int64_t outputs;      // J, capsules above; at least 1
   std::int64_t output_size;  // D; at least 1
   std::int64_t iterations;   // r; at least 1

@@ -12,20 +12,20 @@ template <class T>
 struct Desk {
   T* u;        // [group K][W]
   T* grad_u;   // [group K][W]
-  T* votes;    // [rows][W], then their gradient
+  T* votes;    // [2][rows][W], then their gradients
   T* rows;     // [rows][W]
-  T* factors;  // [vectors][J][W] of s'^t: c^t, of V^t: l'^(t+1)
-  T* e;        // [J][W]
+  T* factors;  // [2][vectors][J][W] of s'^t: c^t, of V^t: l'^(t+1)
+  T* dots;     // [2 (vectors + 1)][J][W]
   T* lying;    // [group][rows / L][K][L] W'_i with rows across the lanes
   T* turned;   // [W][L] a tile of votes, samples before rows
 
   Desk(Shelf<T> shelf, const RoutingShape& shape, bool detach)
       : u(shelf.take(group_of<T>(shape) * shape.input_size * kBlock<T>)),
         grad_u(shelf.take(group_of<T>(shape) * shape.input_size * kBlock<T>)),
-        votes(shelf.take(shape.rows() * kBlock<T>)),
+        votes(shelf.take(2 * shape.rows() * kBlock<T>)),
         rows(shelf.take(shape.rows() * kBlock<T>)),
-        factors(shelf.take(kept_vectors(shape, detach) * shape.outputs * kBlock<T>)),
-        e(shelf.take(shape.outputs * kBlock<T>)),
+        factors(shelf.take(2 * kept_vectors(shape, detach) * shape.outputs * kBlock<T>)),
+        dots(shelf.take(2 * (kept_vectors(shape, detach) + 1) * shape.outputs * kBlock<T>)),
         lying(shelf.take(group_of<T>(shape) * lying_gradient<T>(shape))),
         turned(shelf.take(kBlock<T> * kBlock<T>)) {}
 };
@@ -71,60 +71,70 @@ void begin(const RoutingBackwardArgs<T>& args, const SampleBlock& block, const K
   squash_rows_backward<T, W>(shape, desk.rows, desk.votes, kept.grad(r - 1));
 }
 
-// c^t of an input in couplings [J][W]; with_adjoint: also l'^t in adjoint [J][W]. t counts from 0.
-template <class T, int W>
-POLYAD_INLINE void iteration_of(const RoutingBackwardArgs<T>& args, const Kept<T>& kept,
-                                std::int64_t t, std::int64_t i, const T* votes, bool with_adjoint,
-                                T* couplings, T* adjoint) {
-  using L = Lanes<T, W>;
-  using Part = typename L::Part;
-  const RoutingShape& shape = args.shape;
-  const std::int64_t J = shape.outputs, D = shape.output_size;
-  const T* logits = args.logits != nullptr ? args.logits + i * J : nullptr;
-  const T* total = t > 0 ? kept.before(t) : nullptr;
-  couplings_of<T, W>(shape, args.leaky, logits, votes, total, couplings);
-  if (!with_adjoint) return;
-  const T* grad = kept.grad(t);
-  for (std::int64_t j = 0; j < J; ++j) {
-    dots<T, W>(votes + j * D * W, grad + j * D * W, D, adjoint + j * W);
+// N inputs and what is known of them.
+template <class T, int N>
+struct Inputs {
+  std::int64_t index[N];
+  const T* u[N];  // [K][W]
+  T* votes[N];    // [rows][W]
+};
+
+template <int N, class T, int W>
+POLYAD_INLINE Inputs<T, N> inputs_of(const RoutingShape& shape, const Desk<T>& desk,
+                                     std::int64_t at) {
+  Inputs<T, N> inputs;
+  for (int n = 0; n < N; ++n) {
+    inputs.u[n] = desk.u + (at + n) * shape.input_size * W;
+    inputs.votes[n] = desk.votes + n * shape.rows() * W;
   }
+  return inputs;
+}
+
+// adjoint [J][W] <- l' from couplings [J][W] and e [J][W], which may be adjoint.
+template <class T, int W>
+POLYAD_INLINE void adjoint_of(const RoutingShape& shape, const T* couplings, const T* e,
+                              T* adjoint) {
+  using L = Lanes<T, W>;
   for (int p = 0; p < L::kParts; ++p) {
     const int at = p * L::kWidth;
-    softmax_backward<Part>(
-        J, [&](std::int64_t j) { return L::load(couplings + j * W + at); },
-        [&](std::int64_t j) { return L::load(adjoint + j * W + at); },
-        [&](std::int64_t j, const Part& l) { L::store(adjoint + j * W + at, l); });
+    softmax_backward<typename L::Part>(
+        shape.outputs, [&](std::int64_t j) { return L::load(couplings + j * W + at); },
+        [&](std::int64_t j) { return L::load(e + j * W + at); },
+        [&](std::int64_t j, const auto& l) { L::store(adjoint + j * W + at, l); });
   }
 }
 
-// sums [rows][W] <- sum of l'^t_ij u_hat_ij over the inputs of a chunk.
+template <class T>
+POLYAD_INLINE const T* logits_of(const RoutingBackwardArgs<T>& args, std::int64_t i) {
+  return args.logits != nullptr ? args.logits + i * args.shape.outputs : nullptr;
+}
+
+// sums [rows][W] <- sum of l'^t_ij u_hat_ij over the inputs of a chunk; t > 0, counted from 0.
 template <class T, int W>
 void add_chunk(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from,
-               const SampleBlock& block, std::int64_t chunk, const Kept<T>& kept, std::int64_t t,
+               const SampleBlock& block, std::int64_t index, const Kept<T>& kept, std::int64_t t,
                const Desk<T>& desk, T* sums) {
   const RoutingShape& shape = args.shape;
-  const std::int64_t J = shape.outputs, D = shape.output_size, K = shape.input_size;
-  const std::int64_t rows = shape.rows(), group = group_of<T>(shape);
-  const std::int64_t end = (chunk + 1) * shape.chunk();
-  const std::int64_t stop = end < shape.inputs ? end : shape.inputs;
-  T* piece = shape.chunk() > kPiece ? desk.rows : sums;
-  std::memset(sums, 0, static_cast<std::size_t>(rows * W) * sizeof(T));
-  if (piece != sums) std::memset(piece, 0, static_cast<std::size_t>(rows * W) * sizeof(T));
-  for (std::int64_t first = chunk * shape.chunk(); first < stop; first += kPiece) {
-    const std::int64_t after = first + kPiece < stop ? first + kPiece : stop;
-    for (std::int64_t at = first; at < after; at += group) {
-      const std::int64_t count = at + group < after ? group : after - at;
-      gather_inputs<T, W>(from, block, at, count, desk.u);
-      for (std::int64_t i = at; i < at + count; ++i) {
-        votes_of<T, W>(from, block, i, desk.u + (i - at) * K * W, desk.votes);
-        iteration_of<T, W>(args, kept, t, i, desk.votes, true, desk.factors, desk.e);
-        for (std::int64_t j = 0; j < J; ++j) {
-          add_scaled<T, W>(desk.e + j * W, desk.votes + j * D * W, D, piece + j * D * W);
-        }
+  const std::int64_t J = shape.outputs, D = shape.output_size;
+  const T* x[2] = {kept.before(t), kept.grad(t)};
+  const Chunk<T, W> chunk(shape, index, desk.rows, sums);
+  chunk.for_each_group([&](std::int64_t first, std::int64_t count, T* piece) {
+    gather_inputs<T, W>(from, block, first, count, desk.u);
+    in_pairs<T, W>(count, [&](auto together, std::int64_t at) {
+      constexpr int N = static_cast<int>(std::int64_t{decltype(together){}});
+      Inputs<T, N> inputs = inputs_of<N, T, W>(shape, desk, at);
+      for (int n = 0; n < N; ++n) inputs.index[n] = first + at + n;
+      votes_and_dots<N, 2, T, W>(from, block, inputs.index, inputs.u, x, inputs.votes, desk.dots);
+      for (int n = 0; n < N; ++n) {
+        T* agreements = desk.dots + 2 * n * J * W;
+        T* e = agreements + J * W;
+        couplings_of<T, W>(shape, args.leaky, logits_of(args, inputs.index[n]), agreements,
+                           agreements);
+        adjoint_of<T, W>(shape, agreements, e, e);
       }
-    }
-    if (piece != sums) move_into(piece, rows * W, sums);
-  }
+      add_scaled<N, T, W>(desk.dots + J * W, 2 * J * W, inputs.votes, J, D, piece);
+    });
+  });
 }
 
 // s' of the iteration before t, whose v' is R: the sum of the chunks of every iteration from t on.
@@ -143,67 +153,149 @@ void step_back(const RoutingBackwardArgs<T>& args, const SampleBlock& block, con
   squash_rows_backward<T, W>(shape, desk.rows, grad_total, kept.grad(t - 1));
 }
 
-// out [n][W] <- sum over vectors of factor x vector, for D rows of one output capsule.
-template <int R, class T, int W>
-POLYAD_INLINE void combine_tile(const T* factors, std::int64_t factor_span, const T* vectors,
-                                std::int64_t span, std::int64_t count, T* out) {
+// R rows of out [N][D][W] <- sum over vectors of factor x vector, of one output capsule and N
+// inputs.
+template <int N, int R, class T, int W>
+POLYAD_INLINE void combine_tile(const T* factors, std::int64_t input_span, std::int64_t factor_span,
+                                const T* vectors, std::int64_t span, std::int64_t count,
+                                std::int64_t at, T* const (&out)[N]) {
   using L = Lanes<T, W>;
   for (int p = 0; p < L::kParts; ++p) {
-    const int at = p * L::kWidth;
-    typename L::Part sum[R] = {};
+    const int part = p * L::kWidth;
+    typename L::Part sum[N][R] = {};
     for (std::int64_t m = 0; m < count; ++m) {
-      const typename L::Part factor = L::load(factors + m * factor_span + at);
-      for (int d = 0; d < R; ++d) sum[d] += factor * L::load(vectors + m * span + d * W + at);
+      typename L::Part factor[N];
+      for (int n = 0; n < N; ++n) {
+        factor[n] = L::load(factors + n * input_span + m * factor_span + part);
+      }
+      for (int d = 0; d < R; ++d) {
+        const typename L::Part x = L::load(vectors + m * span + at + d * W + part);
+        for (int n = 0; n < N; ++n) sum[n][d] += factor[n] * x;
+      }
     }
-    for (int d = 0; d < R; ++d) L::store(out + d * W + at, sum[d]);
+    for (int n = 0; n < N; ++n) {
+      for (int d = 0; d < R; ++d) L::store(out[n] + at + d * W + part, sum[n][d]);
+    }
   }
 }
 
-template <int R, class T, int W>
-POLYAD_INLINE void combine(const T* factors, std::int64_t factor_span, const T* vectors,
-                           std::int64_t span, std::int64_t count, std::int64_t D, T* out) {
-  std::int64_t d = 0;
-  for (; d + R <= D; d += R) {
-    combine_tile<R, T, W>(factors, factor_span, vectors + d * W, span, count, out + d * W);
+template <int N, int R, class T, int W>
+POLYAD_INLINE void combine(const T* factors, std::int64_t input_span, std::int64_t factor_span,
+                           const T* vectors, std::int64_t span, std::int64_t count,
+                           std::int64_t row, std::int64_t end, T* const (&out)[N]) {
+  for (; row + R <= end; row += R) {
+    combine_tile<N, R, T, W>(factors, input_span, factor_span, vectors, span, count, row * W, out);
   }
   if constexpr (R > 1) {
-    if (d < D) {
-      combine<R / 2, T, W>(factors, factor_span, vectors + d * W, span, count, D - d, out + d * W);
+    if (row < end) {
+      combine<N, R / 2, T, W>(factors, input_span, factor_span, vectors, span, count, row, end,
+                              out);
     }
   }
 }
 
-// desk.votes <- the gradient of the votes of input i; adds to grad_logits [J] of the input, if any.
-template <class T, int W>
+// Which vectors the votes are multiplied with, V^(t-1) and s'^t of every iteration that counts, and
+// where the products of N inputs are found: four vectors at a time, since they take registers.
+template <int N>
+struct Products {
+  static constexpr std::int64_t kAtOnce = 4;
+  std::int64_t iterations;
+  bool detach, with_logits;  // with_logits: s' of the first iteration, or with detach s' at all
+
+  std::int64_t count() const {
+    const std::int64_t extra = with_logits ? 1 : 0;
+    return (detach ? (iterations > 1 ? 1 : 0) : 2 * (iterations - 1)) + extra;
+  }
+  std::int64_t of_before(std::int64_t t) const {
+    return detach ? 0 : (with_logits ? 1 : 0) + 2 * (t - 1);
+  }
+  std::int64_t of_grad(std::int64_t t) const {
+    return detach ? (iterations > 1 ? 1 : 0) : t == 0 ? 0 : of_before(t) + 1;
+  }
+  template <class T>
+  const T* vector(const Kept<T>& kept, std::int64_t q) const {
+    if (detach)
+      return q == 0 && iterations > 1 ? kept.before(iterations - 1) : kept.grad(iterations - 1);
+    const std::int64_t pair = q - (with_logits ? 1 : 0);
+    if (pair < 0) return kept.grad(0);
+    return pair % 2 == 0 ? kept.before(1 + pair / 2) : kept.grad(1 + pair / 2);
+  }
+  // The place of input n's product with vector q, in arrays [J][W].
+  std::int64_t place(std::int64_t n, std::int64_t q) const {
+    const std::int64_t first = q / kAtOnce * kAtOnce, left = count() - first;
+    return N * first + n * (left < kAtOnce ? left : kAtOnce) + q - first;
+  }
+};
+
+// The votes of N inputs, and their products with all vectors that there are.
+template <int N, class T, int W>
+POLYAD_INLINE void multiply(const VoteSource<T>& from, const SampleBlock& block,
+                            const Kept<T>& kept, const Products<N>& products,
+                            const Inputs<T, N>& inputs, T* out) {
+  const std::int64_t J = from.shape.outputs, D = from.shape.output_size;
+  const std::int64_t count = products.count();
+  if (count == 0) return votes_of<N, T, W>(from, block, inputs.index, inputs.u, inputs.votes);
+  for (std::int64_t q = 0; q < count; q += Products<N>::kAtOnce) {
+    const auto take = [&](auto together) {
+      constexpr int M = static_cast<int>(std::int64_t{decltype(together){}});
+      const T* x[M];
+      for (int m = 0; m < M; ++m) x[m] = products.vector(kept, q + m);
+      T* to = out + products.place(0, q) * J * W;
+      if (q == 0) {
+        return votes_and_dots<N, M, T, W>(from, block, inputs.index, inputs.u, x, inputs.votes, to);
+      }
+      dots<N, M, T, W>(inputs.votes, J, D, x, to);
+    };
+    switch (count - q) {
+      case 1: take(Fixed<1>{}); break;
+      case 2: take(Fixed<2>{}); break;
+      case 3: take(Fixed<3>{}); break;
+      default: take(Fixed<4>{}); break;
+    }
+  }
+}
+
+// The votes of N inputs <- their gradients; adds to grad_logits of the inputs, if there are any.
+template <int N, class T, int W>
 void grad_of_votes(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from,
-                   const SampleBlock& block, const Kept<T>& kept, std::int64_t i, const T* u,
-                   const Desk<T>& desk, T* grad_logits) {
+                   const SampleBlock& block, const Kept<T>& kept, const Inputs<T, N>& inputs,
+                   const Desk<T>& desk) {
   const RoutingShape& shape = args.shape;
   const std::int64_t J = shape.outputs, D = shape.output_size, r = shape.iterations;
-  votes_of<T, W>(from, block, i, u, desk.votes);
-  for (std::int64_t t = args.detach ? r - 1 : 0; t < r; ++t) {
-    T* couplings = desk.factors + kept.place_of_grad(t) * J * W;
-    const bool through = t > 0 && !args.detach;
-    T* adjoint = through ? desk.factors + kept.place_before(t) * J * W : desk.e;
-    if (t == 0 && args.logits == nullptr && grad_logits == nullptr) {
-      const T c = first_coupling<T>(shape, args.leaky);
-      for (std::int64_t n = 0; n < J * W; ++n) couplings[n] = c;
-      continue;
-    }
-    iteration_of<T, W>(args, kept, t, i, desk.votes, through || grad_logits != nullptr, couplings,
-                       adjoint);
-    if (grad_logits != nullptr) {
-      for (std::int64_t j = 0; j < J; ++j) {
+  const std::int64_t span = J * W, vectors = kept_vectors(shape, args.detach);
+  const bool with_logits = args.grad_logits != nullptr;
+  const Products<N> products{r, args.detach, with_logits};
+  multiply<N, T, W>(from, block, kept, products, inputs, desk.dots);
+  for (int n = 0; n < N; ++n) {
+    T* factors = desk.factors + n * vectors * span;
+    for (std::int64_t t = args.detach ? r - 1 : 0; t < r; ++t) {
+      T* couplings = factors + kept.place_of_grad(t) * span;
+      if (t == 0 && args.logits == nullptr) {
+        const T c = first_coupling<T>(shape, args.leaky);
+        for (std::int64_t j = 0; j < span; ++j) couplings[j] = c;
+        continue;
+      }
+      const T* agreements =
+          t > 0 ? desk.dots + products.place(n, products.of_before(t)) * span : nullptr;
+      couplings_of<T, W>(shape, args.leaky, logits_of(args, inputs.index[n]), agreements,
+                         couplings);
+      const bool through = t > 0 && !args.detach;
+      if (!through && !with_logits) continue;
+      T* e = desk.dots + products.place(n, products.of_grad(t)) * span;
+      T* adjoint = through ? factors + kept.place_before(t) * span : e;
+      adjoint_of<T, W>(shape, couplings, e, adjoint);
+      for (std::int64_t j = 0; with_logits && j < J; ++j) {
         T sum = T{0};
         for (int s = 0; s < W; ++s) sum += adjoint[j * W + s];
-        grad_logits[j] += sum;
+        args.grad_logits[inputs.index[n] * J + j] += sum;
       }
     }
   }
-  const std::int64_t count = args.detach ? 1 : kept_vectors(shape, false);
+  const std::int64_t count = args.detach ? 1 : vectors;
+  constexpr int R = 8 / Lanes<T, W>::kParts < 2 ? 2 : 8 / Lanes<T, W>::kParts;
   for (std::int64_t j = 0; j < J; ++j) {
-    combine<8, T, W>(desk.factors + j * W, J * W, kept.data + j * D * W, kept.span, count, D,
-                     desk.votes + j * D * W);
+    combine<N, R, T, W>(desk.factors + j * W, vectors * span, span, kept.data, kept.span, count,
+                        j * D, (j + 1) * D, inputs.votes);
   }
 }
 
@@ -270,9 +362,9 @@ void stand_up(const T* lying, std::int64_t rows, std::int64_t K, T* grad_weight)
   }
 }
 
-// The gradients that belong to a group of inputs, over all samples. Inputs first .. first + count -
-// 1 in their own order, or in that of their types (`order`), where all have the same type: their
-// weight gradients are then one sum.
+// The gradients of `count` inputs, over all samples: of their numbers, logits and weights. They are
+// the inputs from `first` on, each with weights of its own, and lying holds a gradient for each;
+// or, where `order` is given, those that it names, which have one type, and lying holds one sum.
 template <class T>
 void finish_inputs(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from, T* kept_data,
                    const std::int32_t* order, std::int64_t first, std::int64_t count,
@@ -280,15 +372,13 @@ void finish_inputs(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from
   const RoutingShape& shape = args.shape;
   const std::int64_t J = shape.outputs, K = shape.input_size, rows = shape.rows();
   const std::int64_t span = rows * kBlock<T>, vectors = kept_vectors(shape, args.detach);
-  const std::int64_t group = order != nullptr ? 1 : group_of<T>(shape);
-  const std::int64_t lying_size = lying_gradient<T>(shape), stride = shape.inputs * K;
+  const std::int64_t group = group_of<T>(shape), lying_size = lying_gradient<T>(shape);
+  const std::int64_t stride = shape.inputs * K;
+  const auto input = [&](std::int64_t n) { return order != nullptr ? order[n] : n; };
   std::memset(lying, 0,
               static_cast<std::size_t>(lying_size * (order != nullptr ? 1 : count)) * sizeof(T));
-  if (args.grad_logits != nullptr) {
-    for (std::int64_t n = first; n < first + count; ++n) {
-      const std::int64_t i = order != nullptr ? order[n] : n;
-      std::memset(args.grad_logits + i * J, 0, static_cast<std::size_t>(J) * sizeof(T));
-    }
+  for (std::int64_t n = first; args.grad_logits != nullptr && n < first + count; ++n) {
+    std::memset(args.grad_logits + input(n) * J, 0, static_cast<std::size_t>(J) * sizeof(T));
   }
   for (std::int64_t index = 0; index < blocks_of<T>(shape.batch); ++index) {
     const SampleBlock block = sample_block<T>(shape.batch, index);
@@ -297,30 +387,34 @@ void finish_inputs(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from
       const Kept<T> kept{kept_data + index * vectors * span, rows * W, shape.iterations,
                          args.detach};
       for (std::int64_t at = first; at < first + count; at += group) {
-        const std::int64_t start = order != nullptr ? order[at] : at;
         const std::int64_t members = at + group < first + count ? group : first + count - at;
-        gather_inputs<T, W>(from, block, start, members, desk.u);
-        if (from.u != nullptr) {
-          std::memset(desk.grad_u, 0, static_cast<std::size_t>(members * K * W) * sizeof(T));
+        // runs of inputs that lie side by side
+        const std::int64_t run = order != nullptr ? 1 : members;
+        for (std::int64_t m = 0; m < members; m += run) {
+          gather_inputs<T, W>(from, block, input(at + m), run, desk.u + m * K * W);
         }
-        for (std::int64_t m = 0; m < members; ++m) {
-          const std::int64_t i = start + m;
-          const T* u = desk.u + m * K * W;
-          T* logits = args.grad_logits != nullptr ? args.grad_logits + i * J : nullptr;
-          grad_of_votes<T, W>(args, from, block, kept, i, u, desk, logits);
-          if (from.u == nullptr) {
-            scatter<T, W>(desk.votes, rows, block.samples, shape.inputs * rows,
-                          args.grad_votes + (block.first * shape.inputs + i) * rows);
-            continue;
+        std::memset(desk.grad_u, 0, static_cast<std::size_t>(members * K * W) * sizeof(T));
+        in_pairs<T, W>(members, [&](auto together, std::int64_t m) {
+          constexpr int N = static_cast<int>(std::int64_t{decltype(together){}});
+          Inputs<T, N> inputs = inputs_of<N, T, W>(shape, desk, m);
+          for (int n = 0; n < N; ++n) inputs.index[n] = input(at + m + n);
+          grad_of_votes<N, T, W>(args, from, block, kept, inputs, desk);
+          for (int n = 0; n < N; ++n) {
+            const std::int64_t i = inputs.index[n];
+            if (from.given()) {
+              scatter<T, W>(inputs.votes[n], rows, block.samples, shape.inputs * rows,
+                            args.grad_votes + (block.first * shape.inputs + i) * rows);
+              continue;
+            }
+            transposed_product<T, W>(from.weights_of(i), rows, K, inputs.votes[n],
+                                     desk.grad_u + (m + n) * K * W);
+            T* to = order != nullptr ? lying : lying + (at - first + m + n) * lying_size;
+            add_outer<T, W>(inputs.votes[n], rows, inputs.u[n], K, desk.turned, to);
           }
-          transposed_product<T, W>(from.weights_of(i), rows, K, desk.votes,
-                                   desk.grad_u + m * K * W);
-          T* to = order != nullptr ? lying : lying + (at - first + m) * lying_size;
-          add_outer<T, W>(desk.votes, rows, u, K, desk.turned, to);
-        }
-        if (from.u != nullptr) {
-          scatter<T, W>(desk.grad_u, members * K, block.samples, stride,
-                        args.grad_u + block.first * stride + start * K);
+        });
+        for (std::int64_t m = 0; !from.given() && m < members; m += run) {
+          scatter<T, W>(desk.grad_u + m * K * W, run * K, block.samples, stride,
+                        args.grad_u + block.first * stride + input(at + m) * K);
         }
       }
     });
@@ -339,7 +433,7 @@ void finish_own(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from, T
     const std::int64_t first = item * group;
     const std::int64_t count = first + group < shape.inputs ? group : shape.inputs - first;
     finish_inputs<T>(args, from, kept, nullptr, first, count, desk, desk.lying);
-    for (std::int64_t i = first; from.u != nullptr && i < first + count; ++i) {
+    for (std::int64_t i = first; !from.given() && i < first + count; ++i) {
       stand_up(desk.lying + (i - first) * lying_gradient<T>(shape), rows, K,
                args.grad_weight + i * rows * K);
     }

@@ -11,68 +11,92 @@ namespace {
 template <class T>
 struct Desk {
   T* u;          // [group K][W]
-  T* votes;      // [rows][W]
-  T* couplings;  // [J][W]
+  T* votes;      // [2][rows][W]
+  T* couplings;  // [2][J][W]
   T* piece;      // [rows][W]
 
   Desk(Shelf<T> shelf, const RoutingShape& shape)
       : u(shelf.take(group_of<T>(shape) * shape.input_size * kBlock<T>)),
-        votes(shelf.take(shape.rows() * kBlock<T>)),
-        couplings(shelf.take(shape.outputs * kBlock<T>)),
+        votes(shelf.take(2 * shape.rows() * kBlock<T>)),
+        couplings(shelf.take(2 * shape.outputs * kBlock<T>)),
         piece(shelf.take(shape.rows() * kBlock<T>)) {}
 };
 
-// sums [rows][W] <- sum of c_ij u_hat_ij over the inputs of a chunk; of u_hat_ij alone where all
-// couplings are equal, which is so when total and the logits are null.
+// One iteration over the inputs of a chunk.
 template <class T, int W>
-void add_chunk(const RoutingArgs<T>& args, const VoteSource<T>& from, const SampleBlock& block,
-               std::int64_t chunk, const T* total, bool last, const Desk<T>& desk, T* sums) {
-  const RoutingShape& shape = args.shape;
-  const std::int64_t J = shape.outputs, D = shape.output_size, K = shape.input_size;
-  const std::int64_t rows = shape.rows(), group = group_of<T>(shape);
-  const std::int64_t end = (chunk + 1) * shape.chunk();
-  const std::int64_t stop = end < shape.inputs ? end : shape.inputs;
-  const bool equal = total == nullptr && args.logits == nullptr;
-  T* piece = shape.chunk() > kPiece ? desk.piece : sums;
-  std::memset(sums, 0, static_cast<std::size_t>(rows * W) * sizeof(T));
-  if (piece != sums) std::memset(piece, 0, static_cast<std::size_t>(rows * W) * sizeof(T));
-  for (std::int64_t first = chunk * shape.chunk(); first < stop; first += kPiece) {
-    const std::int64_t after = first + kPiece < stop ? first + kPiece : stop;
-    for (std::int64_t at = first; at < after; at += group) {
-      const std::int64_t count = at + group < after ? group : after - at;
-      gather_inputs<T, W>(from, block, at, count, desk.u);
-      for (std::int64_t i = at; i < at + count; ++i) {
-        const T* u = desk.u + (i - at) * K * W;
-        if (equal && from.u != nullptr) {
-          product<true, T, W>(from.weights_of(i), rows, K, u, piece);
-          continue;
-        }
-        votes_of<T, W>(from, block, i, u, desk.votes);
-        if (equal) {
-          for (std::int64_t n = 0; n < rows * W; ++n) piece[n] += desk.votes[n];
-          continue;
-        }
-        const T* logits = args.logits != nullptr ? args.logits + i * J : nullptr;
-        couplings_of<T, W>(shape, args.leaky, logits, desk.votes, total, desk.couplings);
-        for (std::int64_t j = 0; j < J; ++j) {
-          add_scaled<T, W>(desk.couplings + j * W, desk.votes + j * D * W, D, piece + j * D * W);
-        }
-        if (last && args.couplings != nullptr) {
-          scatter<T, W>(desk.couplings, J, block.samples, shape.inputs * J,
-                        args.couplings + (block.first * shape.inputs + i) * J);
-        }
+struct Pass {
+  const RoutingArgs<T>& args;
+  const VoteSource<T>& from;
+  const SampleBlock& block;
+  const T* total;  // [rows][W] sum of the outputs so far; null before the first
+  bool last;
+  const Desk<T>& desk;
+
+  // Whether all couplings are the same number.
+  bool equal() const { return total == nullptr && args.logits == nullptr; }
+
+  // sums [rows][W] += sum of c_ij u_hat_ij over N inputs from `first` on, whose numbers are u; of
+  // u_hat_ij alone where all couplings are equal.
+  template <int N>
+  void add(std::int64_t first, const T* u, T* sums) const {
+    const RoutingShape& shape = args.shape;
+    const std::int64_t J = shape.outputs, D = shape.output_size, K = shape.input_size;
+    std::int64_t inputs[N];
+    const T* numbers[N];
+    T* votes[N];
+    for (int n = 0; n < N; ++n) {
+      inputs[n] = first + n;
+      numbers[n] = u + n * K * W;
+      votes[n] = desk.votes + n * shape.rows() * W;
+      if (equal() && !from.given()) {
+        product<true, T, W>(from.weights_of(inputs[n]), shape.rows(), K, numbers[n], sums);
       }
     }
-    if (piece != sums) move_into(piece, rows * W, sums);
+    if (equal() && !from.given()) return;
+    if (total != nullptr) {
+      const T* x[1] = {total};
+      votes_and_dots<N, 1, T, W>(from, block, inputs, numbers, x, votes, desk.couplings);
+    } else {
+      votes_of<N, T, W>(from, block, inputs, numbers, votes);
+    }
+    for (int n = 0; n < N; ++n) {
+      T* couplings = desk.couplings + n * J * W;
+      if (equal()) {
+        for (std::int64_t j = 0; j < J * W; ++j) couplings[j] = T{1};
+        continue;
+      }
+      couplings_of<T, W>(shape, args.leaky,
+                         args.logits != nullptr ? args.logits + inputs[n] * J : nullptr,
+                         total != nullptr ? couplings : nullptr, couplings);
+      if (last && args.couplings != nullptr) {
+        scatter<T, W>(couplings, J, block.samples, shape.inputs * J,
+                      args.couplings + (block.first * shape.inputs + inputs[n]) * J);
+      }
+    }
+    add_scaled<N, T, W>(desk.couplings, J * W, votes, J, D, sums);
   }
-  if (equal && last && args.couplings != nullptr) {
-    const T c = first_coupling<T>(shape, args.leaky);
-    for (std::int64_t b = block.first; b < block.first + block.samples; ++b) {
-      T* to = args.couplings + b * shape.inputs * J;
-      for (std::int64_t n = chunk * shape.chunk() * J; n < stop * J; ++n) to[n] = c;
+
+  // sums [rows][W] <- the sum over a chunk.
+  void over_chunk(std::int64_t chunk, T* sums) const {
+    const RoutingShape& shape = args.shape;
+    const Chunk<T, W> of(shape, chunk, desk.piece, sums);
+    of.for_each_group([&](std::int64_t first, std::int64_t count, T* piece) {
+      gather_inputs<T, W>(from, block, first, count, desk.u);
+      in_pairs<T, W>(count, [&](auto together, std::int64_t at) {
+        constexpr int N = static_cast<int>(std::int64_t{decltype(together){}});
+        this->template add<N>(first + at, desk.u + at * shape.input_size * W, piece);
+      });
+    });
+    if (equal() && last && args.couplings != nullptr) {
+      const std::int64_t J = shape.outputs;
+      const T c = first_coupling<T>(shape, args.leaky);
+      for (std::int64_t b = block.first; b < block.first + block.samples; ++b) {
+        T* to = args.couplings + b * shape.inputs * J;
+        for (std::int64_t n = of.begin * J; n < of.end * J; ++n) to[n] = c;
+      }
     }
   }
-}
+};
 
 // s and v of a block from the sums of its chunks; total += v.
 template <class T, int W>
@@ -119,9 +143,9 @@ void route(const RoutingArgs<T>& args) {
       const Desk<T> desk({desks + part * routing_desk<T>(shape)}, shape);
       with_width<T>(block.width, [&](auto width) {
         constexpr int W = static_cast<int>(std::int64_t{decltype(width){}});
-        add_chunk<T, W>(args, from, block, chunk, t > 0 ? totals + block.index * span : nullptr,
-                        t + 1 == shape.iterations, desk,
-                        sums + (block.index * chunks + chunk) * span);
+        const T* total = t > 0 ? totals + block.index * span : nullptr;
+        const Pass<T, W> pass{args, from, block, total, t + 1 == shape.iterations, desk};
+        pass.over_chunk(chunk, sums + (block.index * chunks + chunk) * span);
       });
     });
     const std::int64_t finishing = blocks < parts ? blocks : parts;

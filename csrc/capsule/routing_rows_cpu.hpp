@@ -47,6 +47,8 @@ struct VoteSource {
   const T* votes;
   const std::int32_t* type;
 
+  // An empty batch may have a null u.
+  POLYAD_INLINE bool given() const { return shape.input_size == 0; }
   POLYAD_INLINE const T* weights_of(std::int64_t i) const {
     return weight + (type != nullptr ? type[i] : i) * shape.rows() * shape.input_size;
   }
@@ -57,47 +59,59 @@ struct VoteSource {
 template <class T, int W>
 POLYAD_INLINE void gather_inputs(const VoteSource<T>& from, const SampleBlock& block,
                                  std::int64_t first, std::int64_t count, T* u) {
-  if (from.u == nullptr) return;
+  if (from.given()) return;
   const std::int64_t K = from.shape.input_size, stride = from.shape.inputs * K;
   gather<T, W>(from.u + block.first * stride + first * K, stride, block.samples, count * K, u);
 }
 
-// votes [rows][W] of input i, whose numbers u [K][W] are gathered.
-template <class T, int W>
-POLYAD_INLINE void votes_of(const VoteSource<T>& from, const SampleBlock& block, std::int64_t i,
-                            const T* u, T* votes) {
-  const std::int64_t rows = from.shape.rows();
-  if (from.u != nullptr) {
-    return product<false, T, W>(from.weights_of(i), rows, from.shape.input_size, u, votes);
+// votes [rows][W] of N inputs, whose numbers u [K][W] are gathered.
+template <int N, class T, int W>
+POLYAD_INLINE void votes_of(const VoteSource<T>& from, const SampleBlock& block,
+                            const std::int64_t (&inputs)[N], const T* const (&u)[N],
+                            T* const (&votes)[N]) {
+  const std::int64_t rows = from.shape.rows(), stride = from.shape.inputs * rows;
+  for (int n = 0; n < N; ++n) {
+    if (!from.given()) {
+      product<false, T, W>(from.weights_of(inputs[n]), rows, from.shape.input_size, u[n], votes[n]);
+    } else {
+      gather<T, W>(from.votes + block.first * stride + inputs[n] * rows, stride, block.samples,
+                   rows, votes[n]);
+    }
   }
-  const std::int64_t stride = from.shape.inputs * rows;
-  gather<T, W>(from.votes + block.first * stride + i * rows, stride, block.samples, rows, votes);
 }
 
-// couplings [J][W] of input i: softmax of its logits [J], which may be null, plus votes . total,
-// where total [rows][W] is the sum of outputs, or null before the first.
+// The same, and their dot products with M vectors x [rows][W]: out + (n M + m) J W, [J][W].
+template <int N, int M, class T, int W>
+POLYAD_INLINE void votes_and_dots(const VoteSource<T>& from, const SampleBlock& block,
+                                  const std::int64_t (&inputs)[N], const T* const (&u)[N],
+                                  const T* const (&x)[M], T* const (&votes)[N], T* out) {
+  const std::int64_t J = from.shape.outputs, D = from.shape.output_size;
+  if (from.given()) {
+    votes_of<N, T, W>(from, block, inputs, u, votes);
+    return dots<N, M, T, W>(votes, J, D, x, out);
+  }
+  const T* w[N];
+  for (int n = 0; n < N; ++n) w[n] = from.weights_of(inputs[n]);
+  votes_and_dots<N, M, T, W>(w, from.shape.input_size, u, J, D, x, votes, out);
+}
+
+// couplings [J][W] of an input: softmax of its logits [J], which may be null, plus agreements
+// [J][W], which may be null too, and may be couplings.
 template <class T, int W>
 POLYAD_INLINE void couplings_of(const RoutingShape& shape, bool leaky, const T* logits,
-                                const T* votes, const T* total, T* couplings) {
+                                const T* agreements, T* couplings) {
   using L = Lanes<T, W>;
   using Part = typename L::Part;
-  const std::int64_t J = shape.outputs, D = shape.output_size;
-  for (std::int64_t j = 0; j < J; ++j) {
-    T* l = couplings + j * W;
-    if (total != nullptr) {
-      dots<T, W>(votes + j * D * W, total + j * D * W, D, l);
-    } else {
-      for (int i = 0; i < W; ++i) l[i] = T{0};
-    }
-    if (logits != nullptr) {
-      for (int i = 0; i < W; ++i) l[i] += logits[j];
-    }
-  }
   for (int p = 0; p < L::kParts; ++p) {
-    T* at = couplings + p * L::kWidth;
-    const auto get = [&](std::int64_t j) { return L::load(at + j * W); };
-    const auto set = [&](std::int64_t j, const Part& c) { L::store(at + j * W, c); };
-    softmax<Part>(J, leaky, get, get, set);
+    const int at = p * L::kWidth;
+    const auto logit = [&](std::int64_t j) {
+      const Part l = agreements != nullptr ? L::load(agreements + j * W + at) : Part{};
+      return logits != nullptr ? l + logits[j] : l;
+    };
+    softmax<Part>(
+        shape.outputs, leaky, logit,
+        [&](std::int64_t j) { return L::load(couplings + j * W + at); },
+        [&](std::int64_t j, const Part& c) { L::store(couplings + j * W + at, c); });
   }
 }
 
@@ -145,6 +159,49 @@ POLYAD_INLINE void squash_rows_backward(const RoutingShape& shape, const T* s, c
         L::store(grad_s + at + d * W, length.phi * g);
       }
     }
+  }
+}
+
+// A chunk of inputs, summed piece by piece.
+template <class T, int W>
+struct Chunk {
+  const RoutingShape& shape;
+  std::int64_t begin, end;
+  T* piece;  // [rows][W]
+  T* sums;   // [rows][W]
+
+  Chunk(const RoutingShape& of, std::int64_t index, T* of_piece, T* all)
+      : shape(of),
+        begin(index * of.chunk()),
+        end(begin + of.chunk() < of.inputs ? begin + of.chunk() : of.inputs),
+        piece(of.chunk() > kPiece ? of_piece : all),
+        sums(all) {}
+
+  // Calls body(first, count, to) for groups of inputs, to add to `to`; sums <- what they added.
+  template <class Body>
+  POLYAD_INLINE void for_each_group(const Body& body) const {
+    const std::int64_t group = group_of<T>(shape), rows = shape.rows();
+    const auto bytes = static_cast<std::size_t>(rows * W) * sizeof(T);
+    std::memset(sums, 0, bytes);
+    if (piece != sums) std::memset(piece, 0, bytes);
+    for (std::int64_t first = begin; first < end; first += kPiece) {
+      const std::int64_t stop = first + kPiece < end ? first + kPiece : end;
+      for (std::int64_t at = first; at < stop; at += group) {
+        body(at, at + group < stop ? group : stop - at, piece);
+      }
+      if (piece != sums) move_into(piece, rows * W, sums);
+    }
+  }
+};
+
+// Calls body(Fixed<N>, at) for `count` inputs, N of them together.
+template <class T, int W, class Body>
+POLYAD_INLINE void in_pairs(std::int64_t count, const Body& body) {
+  constexpr int N = kTogether<T, W>;
+  std::int64_t at = 0;
+  for (; at + N <= count; at += N) body(Fixed<N>{}, at);
+  if constexpr (N > 1) {
+    for (; at < count; ++at) body(Fixed<1>{}, at);
   }
 }
 

@@ -23,10 +23,13 @@ POLYAD_INLINE constexpr std::int64_t whole_blocks(std::int64_t n) {
   return (n + kBlock<T> - 1) / kBlock<T> * kBlock<T>;
 }
 
-// Inputs whose numbers are gathered together: enough to fill a line of every sample.
+// Inputs whose numbers are gathered together: enough to fill a line of every sample, and an even
+// number, as they are worked on in pairs.
 template <class T>
 POLYAD_INLINE constexpr std::int64_t group_of(const RoutingShape& shape) {
-  return shape.input_size == 0 ? 1 : whole_blocks<T>(shape.input_size) / shape.input_size;
+  if (shape.input_size == 0) return 2;
+  const std::int64_t fill = whole_blocks<T>(shape.input_size) / shape.input_size;
+  return (fill + 1) / 2 * 2;
 }
 
 // Vectors [rows] per sample that the backward pass combines: s' of r iterations and V after all but
@@ -51,15 +54,15 @@ POLYAD_INLINE constexpr std::int64_t piece_places(const RoutingShape& shape,
 // Elements that a thread works with, forward ..
 template <class T>
 POLYAD_INLINE constexpr std::int64_t routing_desk(const RoutingShape& shape) {
-  return (group_of<T>(shape) * shape.input_size + 2 * shape.rows() + shape.outputs) * kBlock<T>;
+  return (group_of<T>(shape) * shape.input_size + 3 * shape.rows() + 2 * shape.outputs) * kBlock<T>;
 }
 
 // .. and backward.
 template <class T>
 POLYAD_INLINE constexpr std::int64_t routing_backward_desk(const RoutingShape& shape, bool detach) {
   const std::int64_t group = group_of<T>(shape);
-  return (2 * group * shape.input_size + 2 * shape.rows()) * kBlock<T> +
-         (kept_vectors(shape, detach) + 1) * shape.outputs * kBlock<T> +
+  return (2 * group * shape.input_size + 3 * shape.rows()) * kBlock<T> +
+         2 * (2 * kept_vectors(shape, detach) + 1) * shape.outputs * kBlock<T> +
          group * lying_gradient<T>(shape) + kBlock<T> * kBlock<T>;
 }
 

@@ -199,6 +199,8 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 
 def _routing_gradient(ctx: Any, grad: Any, *unused: Any) -> Any:
+    if grad is None:
+        return (None,) * 9
     u, weight, bias, logits, kind, s = ctx.saved_tensors
     grads = _routing_backward_op(u, weight, bias, logits, kind, s, grad, ctx.leaky, ctx.detach)
     return (*_wanted(ctx, grads, (u, weight, bias, logits)), None, None, None, None, None)
@@ -267,6 +269,8 @@ def _votes_fake(
 
 
 def _votes_gradient(ctx: Any, grad: Any, *unused: Any) -> Any:
+    if grad is None:
+        return (None,) * 7
     votes, bias, logits, s = ctx.saved_tensors
     grads = _votes_backward_op(votes, bias, logits, s, grad, ctx.leaky, ctx.detach)
     return (*_wanted(ctx, grads, (votes, bias, logits)), None, None, None, None)
