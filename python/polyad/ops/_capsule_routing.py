@@ -364,8 +364,8 @@ def routing(
     >>> u = np.array([[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
     >>> weight = np.broadcast_to(np.eye(2), (3, 2, 2, 2))
     >>> routing(u, weight, iterations=1).round(3)
-    array([[[0.471, 0.236],
-            [0.471, 0.236]]])
+    array([[[0.497, 0.248],
+            [0.497, 0.248]]])
     """
     options = (iterations, method, leaky, detach, capsule_type)
     return _route(u, weight, bias, logits, *options, with_couplings=False)[0]
@@ -438,11 +438,12 @@ def routing_votes(
         ValueError: As for `routing`.
         NotImplementedError: A second derivative is asked for.
     """
-    given = _checked({"votes": votes, "bias": bias, "logits": logits})
+    named = {"votes": votes, "bias": bias, "logits": logits}
+    given = _checked(named)
     iterations = _iterations(iterations, method)
     _require_flags(leaky=leaky, detach=detach)
     v, _, _ = _votes_op(*given.values(), iterations, leaky, detach, False)
-    _require_result(v, given)
+    _require_result(v, given, named)
     return v
 
 
@@ -462,13 +463,14 @@ def _route(
     *,
     with_couplings: bool,
 ) -> tuple[Array, Array, Array]:
-    given = _checked({"u": u, "weight": weight, "bias": bias, "logits": logits}, capsule_type)
+    named = {"u": u, "weight": weight, "bias": bias, "logits": logits}
+    given = _checked(named, capsule_type)
     iterations = _iterations(iterations, method)
     _require_flags(leaky=leaky, detach=detach)
     found: tuple[Array, Array, Array] = _routing_op(
         *given.values(), capsule_type, iterations, leaky, detach, with_couplings
     )
-    _require_result(found[0], given)
+    _require_result(found[0], given, named)
     return found
 
 
@@ -519,38 +521,45 @@ def _iterations(iterations: Any, method: Any) -> int:
 
 def _require_flags(**flags: Any) -> None:
     for name, value in flags.items():
-        if not isinstance(value, bool):
+        if not isinstance(value, bool | np.bool_):
             raise TypeError(f"{name}: expected a bool, got {type(value).__name__}")
 
 
-def _require_result(v: Array, given: dict[str, Array | None]) -> None:
+def _require_result(
+    v: Array, given: dict[str, Array | None], named: dict[str, Array | None]
+) -> None:
     """Raise ValueError, by name, if the result is not finite: some input is not, or sums are not.
 
     The result is small, the weights are not: they are looked at only when something is wrong.
+
+    Args:
+        v: The result.
+        given: The arrays that were computed with.
+        named: Those that the caller gave, maybe of half types.
     """
     if not arrays.checks_values(v) or bool(np.isfinite(arrays.to_numpy(v)).all()):
         return
     for name, x in given.items():
-        if x is not None and name != "logits":
-            arrays.require_finite(name, x)
-        elif x is not None:
-            host = arrays.to_numpy(x)
-            wrong = np.isnan(host) | (host == math.inf)
-            if wrong.any():
-                at = np.argwhere(wrong)[0].tolist()
-                raise ValueError(
-                    f"{name}: expected finite values or -inf, got {host[tuple(at)]} at {at}"
-                )
-            closed = (host == -math.inf).all(-1)
-            if closed.any():
-                raise ValueError(
-                    f"{name}: expected an open connection for every input, got -inf for all "
-                    f"of input {int(closed.argmax())}"
-                )
-    largest = {
+        if x is None:
+            continue
+        host = arrays.to_numpy(x)
+        closed = host == -math.inf if name == "logits" else np.zeros_like(host, bool)
+        wrong = ~np.isfinite(host) & ~closed
+        if wrong.any():
+            at = np.argwhere(wrong)[0].tolist()
+            expected = "finite values or -inf" if name == "logits" else "finite values"
+            dtype = arrays.dtype_name(named[name])
+            largest = {"float16": ", as float16, whose largest number is 65504"}.get(dtype, "")
+            raise ValueError(f"{name}: expected {expected}, got {host[tuple(at)]} at {at}{largest}")
+        if closed.any() and closed.all(-1).any():
+            raise ValueError(
+                f"{name}: expected an open connection for every input, got -inf for all of input "
+                f"{int(closed.all(-1).argmax())}"
+            )
+    sizes = {
         name: float(np.abs(arrays.to_numpy(x)).max()) for name, x in given.items() if x is not None
     }
-    found = ", ".join(f"{name} up to {size:.3g}" for name, size in largest.items())
+    found = ", ".join(f"{name} up to {size:.3g}" for name, size in sizes.items())
     raise ValueError(
         f"expected values whose sums stay finite in {arrays.dtype_name(v)}, got {found}"
     )
