@@ -118,7 +118,7 @@ AUTHORS: dict[str, Any] = {"batch": 128, "lr": 1e-3, "decay": 0.96, "decay_steps
 """As in the authors' code; the text of the paper names Adam and an exponentially decaying rate."""
 
 PRESETS: dict[str, Preset] = {
-    "digits": Preset({"preset": "digits"}, epochs=40, batch=32, lr=2e-3, cooldown=0.7, shift=1),
+    "digits": Preset({"preset": "digits"}, epochs=80, batch=32, lr=2e-3, cooldown=0.7, shift=1),
     "small": Preset({"preset": "small"}, epochs=10, batch=64, lr=1e-3, cooldown=0.7, shift=2),
     "paper": Preset({"preset": "paper"}, epochs=100, **AUTHORS),
     "authors": Preset({"preset": "authors"}, epochs=100, **AUTHORS),
