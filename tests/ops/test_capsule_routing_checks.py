@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from capsule_cases import call, draw, on, spoiled
+from capsule_cases import call, cast, draw, on, spoiled
 from ntm_cases import get, one_thread  # noqa: F401
 
 from polyad.ops import capsule as ops
@@ -149,18 +149,32 @@ def test_half_types_are_not_mixed_with_double(half):
         ops.routing(**inputs)
 
 
-def test_overflow_in_half_precision_is_named():
-    weight = TENSORS["weight"].clone()
-    weight[2, 3, 4, 1] = 70_000  # above 65504
-    inputs = {name: x.half() for name, x in (TENSORS | {"weight": weight}).items()}
-    for autocast in (False, True):
-        with (
-            torch.autocast("cpu", torch.float16, enabled=autocast),
-            pytest.raises(
-                ValueError, match=r"^weight: expected finite values.*, got inf at .*2, 3, 4, 1"
-            ),
-        ):
-            ops.routing(**inputs)
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("name", ["u", "weight", "bias", "logits"])
+def test_overflow_in_half_precision_is_named_and_explained(kind, autocast, name):
+    inputs = spoiled(GOOD, name, 70_000)  # above 65504
+    with np.errstate(over="ignore"):
+        inputs = on(cast(inputs, np.float16), kind)
+    expected = "finite values or -inf" if name == "logits" else "finite values"
+    at = [1] * GOOD[name].ndim
+    message = (
+        f"{name}: expected {expected}, got inf at {at}, as float16, whose largest number is 65504"
+    )
+    with (
+        torch.autocast("cpu", torch.float16, enabled=autocast),
+        pytest.raises(ValueError, match=re.escape(message) + "$"),
+    ):
+        ops.routing(**inputs)
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_half_types_are_computed_in_single_precision(half):
+    inputs = {name: x.to(half) for name, x in TENSORS.items()}
+    got = ops.routing(**inputs)
+    assert got.dtype == torch.float32
+    want = ops.routing(**{name: x.float() for name, x in inputs.items()})
+    assert torch.equal(got, want)
 
 
 def test_sums_that_overflow_are_named(rng):
@@ -189,6 +203,14 @@ def test_the_other_samples_are_not_touched_by_a_bad_one(rng):
 
 def arguments(inputs):
     return (inputs["u"], inputs["weight"], None, None, None, 3, False, False, False)
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_numbers_of_numpy_are_taken(kind):
+    inputs = on(GOOD, kind)
+    want = ops.routing(**inputs, iterations=2, leaky=True, detach=True)
+    got = ops.routing(**inputs, iterations=np.int64(2), leaky=np.True_, detach=np.True_)
+    assert get(got).tobytes() == get(want).tobytes()
 
 
 def test_a_compiled_call_is_checked_while_it_is_traced():
