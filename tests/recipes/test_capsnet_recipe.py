@@ -503,6 +503,20 @@ def test_first_weights_follow_from_the_seed():
     assert not torch.equal(one["layers.0.weight"], other["layers.0.weight"])
 
 
+def test_threads_are_as_they_were(data, tmp_path):
+    import polyad
+
+    before, seen = (torch.get_num_threads(), polyad.get_num_threads()), []
+
+    def see(info):
+        seen.append((torch.get_num_threads(), polyad.get_num_threads()))
+
+    train(tmp_path / "one", data, plan={"epochs": 1}, on_progress=see)
+    train(tmp_path / "two", data, plan={"epochs": 1}, on_progress=see, threads=2)
+    assert set(seen) == {(1, 1), (2, 2)}
+    assert (torch.get_num_threads(), polyad.get_num_threads()) == before
+
+
 def test_trainings_of_other_seeds_stand_on_the_page(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(
         capsnet_measure,

@@ -516,7 +516,11 @@ def capsnet(
     seed: Seed = 0,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Of the kernels and of torch; else all that there are."),
+        typer.Option(
+            min=1,
+            help="Of the kernels and of torch; else 1 with preset digits, whose steps take a few "
+            "milliseconds, and with others all that there are.",
+        ),
     ] = None,
     resume: Annotated[
         bool,
@@ -538,10 +542,13 @@ def capsnet(
     from polyad.recipes.capsnet_settings import preset as preset_of
     from polyad.recipes.capsnet_tasks import TASKS
 
-    trainer: dict[str, Any] = {"accelerator": accelerator, "devices": devices}
+    trainer: dict[str, Any] = {
+        "accelerator": accelerator,
+        "devices": devices,
+        "threads": threads,
+    }
     if resume:
         _refuse_settings(context, "accelerator", "devices")
-        _use_threads(threads)
         with progress() as bars:
             show = pictures_bar(bars, "capsnet")
             run = recipe.resume(out_folder, on_progress=show, **trainer)
@@ -568,7 +575,6 @@ def capsnet(
         "validation": validation,
         "seed": seed,
     }
-    _use_threads(threads)
     with progress() as bars:
         run = recipe.train(
             out_folder,
@@ -588,13 +594,12 @@ def capsnet(
     _print_capsnet(run)
 
 
-def _use_threads(threads: int | None) -> None:
-    """Set the threads of our kernels and of torch's, if a number was given."""
-    if threads is not None:
-        import torch
+def _use_threads(threads: int) -> None:
+    """Set the threads of our kernels and of torch's."""
+    import torch
 
-        use_threads(threads)
-        torch.set_num_threads(threads)
+    use_threads(threads)
+    torch.set_num_threads(threads)
 
 
 def _task(name: str, ranges: dict[str, int]) -> Any:

@@ -6,7 +6,8 @@ evaluate(run)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ def train(
     plan: Mapping[str, Any] | None = None,
     accelerator: str = "cpu",
     devices: int = 1,
+    threads: int | None = None,
     replace_run: bool = False,
     on_progress: Progress | None = None,
 ) -> Run:
@@ -72,6 +74,9 @@ def train(
         accelerator: Of Lightning's trainer: cpu, cuda, auto.
         devices: Processes; each takes its share of every batch. More than one start the program
             again, as Lightning does.
+        threads: Of torch and of the kernels, until it returns. None: 1 with preset 'digits', whose
+            steps take a few milliseconds and on a busy machine wait for a second one, else as many
+            as are set.
         replace_run: Replace a run that is there.
         on_progress: Called several times a second with stage 'train' and ``epoch``, ``epochs``,
             ``pictures``, ``seconds``, ``loss``, ``error_percent`` (since the last row) and ``row``
@@ -119,7 +124,9 @@ def train(
         "plan": asdict(chosen),
     }
     run = Run(out, MODEL, settings)
-    _learn(run, training_module.Training(model, made, chosen), accelerator, devices, on_progress)
+    training = training_module.Training(model, made, chosen)
+    with _threads(threads, name):
+        _learn(run, training, accelerator, devices, on_progress)
     return run
 
 
@@ -128,6 +135,7 @@ def resume(
     *,
     accelerator: str = "cpu",
     devices: int = 1,
+    threads: int | None = None,
     on_progress: Progress | None = None,
 ) -> Run:
     """Go on with a run that was interrupted; the result is that of an uninterrupted one.
@@ -136,6 +144,7 @@ def resume(
         out: The folder.
         accelerator: As for `train`.
         devices: As for `train`; on as many as before, sums are in the same order.
+        threads: As for `train`.
         on_progress: As for `train`.
 
     Returns:
@@ -163,8 +172,28 @@ def resume(
     _require_batches(plan, task, devices)
     if is_main_process():
         run.sweep()
-    _learn(run, training, accelerator, devices, on_progress)
+    with _threads(threads, run.settings.get("preset")):
+        _learn(run, training, accelerator, devices, on_progress)
     return run
+
+
+@contextmanager
+def _threads(asked: int | None, preset: Any) -> Iterator[None]:
+    """Set the threads of torch and of the kernels, and what they were at the end."""
+    import torch
+
+    import polyad
+
+    before = torch.get_num_threads(), polyad.get_num_threads()
+    count = asked or (1 if preset == "digits" else None)
+    try:
+        if count is not None:
+            torch.set_num_threads(count)
+            polyad.set_num_threads(count)
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        polyad.set_num_threads(before[1])
 
 
 def _made_again(run: Run) -> nn.Module:

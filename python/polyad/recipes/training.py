@@ -451,6 +451,17 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
+@contextmanager
+def _same_every_time() -> Iterator[None]:
+    """Let cuDNN choose only what gives the same sums every time."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before
+
+
 def fit(
     run: Run,
     training: Training,
@@ -482,7 +493,7 @@ def fit(
     """
     training.asked = asked
     keeper = _Keeper(run, training, rows, on_progress)
-    with _quiet():
+    with _quiet(), _same_every_time():
         try:
             trainer = Trainer(
                 accelerator=accelerator,
