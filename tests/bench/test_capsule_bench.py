@@ -29,7 +29,8 @@ TINY = capsule_cases.Settings(
     large=(),
     memory=(),
     claimed=SMALL,
-    block=4,
+    in_blocks=(SMALL,),
+    blocks=(4, 2),
     pieces=(2,),
     network=(2,),
     preset="digits",
@@ -63,12 +64,14 @@ def test_a_run_writes_complete_rows_and_a_figure(tiny, tmp_path, capsys):
     assert all(row["status"] == rows.MEASURED for row in found)
     assert all(0 < row["min_s"] <= row["median_s"] and row["processor_s"] > 0 for row in found)
 
-    main = {(r["op"], r["peer"], r["batch"], r["threads"]) for r in found if r["B"] == 6}
-    peers = [("polyad", None), *((name, None) for name in capsule_peers.EAGER_PEERS)]
-    peers.append((capsule_peers.BMM + capsule_peers.BLOCKS, 4))
+    main = {(r["op"], r["peer"], r["threads"]) for r in found if r["B"] == 6}
     ops = (capsule_routing.BOTH, f"{capsule_routing.BOTH}, detached", capsule_routing.INFERENCE)
-    assert {(op, *peer, 1) for op in ops for peer in peers} <= main
-    assert {(op, "polyad", None, 2) for op in ops} <= main
+    peers = ("polyad", *capsule_peers.EAGER_PEERS)
+    assert {(op, peer, 1) for op in ops for peer in peers} <= main
+    assert {(op, "polyad", 2) for op in ops} <= main
+    blocks = [capsule_peers.in_blocks(capsule_peers.BMM, samples) for samples in (4, 2)]
+    assert {(ops[0], peer, 1) for peer in blocks} <= main
+    assert not {(ops[1], peer, 1) for peer in blocks} & main
     others = {(r["op"], r["peer"], r["B"]) for r in found}
     assert (f"{capsule_routing.BOTH}, 4 types", capsule_peers.EINSUM, 6) in others
     assert (capsule_routing.BOTH, capsule_peers.BMM, 1) in others
@@ -79,7 +82,7 @@ def test_a_run_writes_complete_rows_and_a_figure(tiny, tmp_path, capsys):
 
 def test_what_is_stated_is_about_processor_times_of_one_thread():
     case = capsule.FULL.claimed
-    blocks = capsule_peers.COMPILED + capsule_peers.BLOCKS
+    blocks = capsule_peers.in_blocks(capsule_peers.COMPILED, 16)
     spent = {
         capsule_peers.OURS: 1.0,
         capsule_peers.EINSUM: 16.0,
@@ -132,7 +135,9 @@ def test_what_is_stated_is_about_processor_times_of_one_thread():
 @pytest.mark.parametrize("block", [None, 4])
 def test_every_formulation_computes_what_ours_does(name, options, block):
     case = replace(SMALL, **options)
-    formulation = capsule_peers.make(name, case, 0.0, block)
+    if block:
+        name = capsule_peers.in_blocks(name, block)
+    formulation = capsule_peers.make(name, case, 0.0)
     assert capsule_routing.disagreement(case, formulation, capsule_peers.ours(case)) == ""
 
 
@@ -149,7 +154,7 @@ def test_shared_weights_are_those_of_the_type(name):
 def test_blocks_give_what_the_whole_batch_gives():
     u, _, grad = SMALL.inputs()
     whole = capsule_peers.make(capsule_peers.EINSUM, SMALL, 0.0)
-    blocks = capsule_peers.make(capsule_peers.EINSUM + capsule_peers.BLOCKS, SMALL, 0.0, 4)
+    blocks = capsule_peers.make(capsule_peers.in_blocks(capsule_peers.EINSUM, 4), SMALL, 0.0)
     for got, want in zip(blocks.both(u, grad), whole.both(u, grad), strict=True):
         assert torch.allclose(got, want, atol=1e-6)
     assert torch.allclose(blocks.inference(u), whole.inference(u), atol=1e-6)
@@ -164,7 +169,7 @@ def test_a_rival_that_disagrees_fails_the_run(tiny, tmp_path, monkeypatch):
     code, found, _ = run(tmp_path, threads=[1], op="routing")
     assert code == 1
     failed = [row for row in found if row["status"] == rows.FAILED]
-    assert {row["peer"].removesuffix(capsule_peers.BLOCKS) for row in failed} == {
+    assert {row["peer"].partition(capsule_peers.BLOCKS)[0] for row in failed} == {
         capsule_peers.EINSUM
     }
     assert all("disagrees with polyad" in row["note"] for row in failed)

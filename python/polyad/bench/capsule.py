@@ -93,8 +93,8 @@ def claims(settings: Settings, measured: Sequence[Row]) -> list[Claim]:
         }
         if peers.OURS not in found:
             continue
-        blocks = [name for name in found if name.endswith(peers.BLOCKS)]
-        compiled = [name for name in blocks if name.startswith(tuple(peers.COMPILED_PEERS))]
+        blocks = [name for name in found if peers.BLOCKS in name]
+        compiled = [name for name in blocks if peers.compiles(name)]
         stated: list[tuple[Sequence[str], str, float | None]] = [
             (tuple(peers.COMPILED_PEERS), "the best torch.compile", 3),
             (peers.EAGER, "the best eager torch", 8),
@@ -159,7 +159,7 @@ def figure(settings: Settings, measured: Sequence[Row], machine: Mapping[str, An
             row
             for row in measured
             if row.op == base.op(op)
-            and not row.peer.endswith(peers.BLOCKS)
+            and peers.BLOCKS not in row.peer
             and (row.device == "cpu" and row.threads in (least, 1))
             and {name: value for name, value in row.sizes.items() if name != size} == fixed
         ]

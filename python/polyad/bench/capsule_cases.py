@@ -87,11 +87,12 @@ class Settings:
 
     Attributes:
         main: Cases with every rival, forward and backward.
+        in_blocks: Of `main`, those with rivals in blocks of samples, too.
         others: Cases beside the plainest rivals, forward and backward, and without gradients.
         large: Cases whose votes take gigabytes, beside rivals that may not fit.
         memory: Cases whose extra memory is measured, in processes of their own.
         claimed: The case that the stated ratios are about.
-        block: Samples of a block where a rival works in blocks.
+        blocks: Samples of a block where a rival works in blocks.
         pieces: B of the other ops, beside the reference.
         network: B of the steps of a whole network.
         preset: Which `polyad.models.CapsNet`.
@@ -108,12 +109,13 @@ class Settings:
         Case(32, detach=True),
         Case(128, detach=True),
         Case(32, I=9216),
-        Case(128, I=9216),
     )
+    in_blocks: Sequence[Case] = (Case(128), Case(128, detach=True))
     others: Sequence[Case] = (
         Case(1),
         Case(16),
         Case(64),
+        Case(128, I=9216),
         Case(32, leaky=True),
         Case(32, types=32),
         Case(4608, I=72, J=16),
@@ -130,13 +132,13 @@ class Settings:
         Case(128, I=3872, J=196),
     )
     claimed: Case = Case(128)
-    block: int = 16
+    blocks: Sequence[int] = (16, 32)
     pieces: Sequence[int] = (32, 128)
     network: Sequence[int] = (32, 128)
     preset: str = "paper"
     limits: Limits = field(default_factory=lambda: Limits(full_s=20.0, budget_s=1.0))
     large_limits: Limits = field(
-        default_factory=lambda: Limits(full_s=60.0, budget_s=0.0, least_repetitions=2)
+        default_factory=lambda: Limits(full_s=20.0, budget_s=0.0, least_repetitions=2)
     )
     rounds: int = 5
     compile_s: float = 120.0

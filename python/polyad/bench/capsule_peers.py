@@ -25,7 +25,7 @@ COMPILED = "torch.compile of einsum"
 COMPILED_FACTORED = "torch.compile of GEMMs"
 # what one would write, the whole batch at once
 EAGER = (EINSUM, ELEMENTWISE, BMM, FACTORED)
-BLOCKS = ", blocks"
+BLOCKS = ", blocks of "
 
 
 @dataclass(frozen=True)
@@ -222,25 +222,33 @@ EAGER_PEERS: Mapping[str, Callable[[Case, Any], Formulation]] = {
 COMPILED_PEERS = {COMPILED: EINSUM, COMPILED_FACTORED: FACTORED}
 
 
-def make(name: str, case: Case, compile_s: float, block: int | None = None) -> Formulation:
+def in_blocks(name: str, samples: int) -> str:
+    """Return the name of a formulation that takes so many samples at once."""
+    return f"{name}{BLOCKS}{samples}"
+
+
+def compiles(name: str) -> bool:
+    """Whether the formulation of a name is compiled."""
+    return name.partition(BLOCKS)[0] in COMPILED_PEERS
+
+
+def make(name: str, case: Case, compile_s: float) -> Formulation:
     """Return the formulation of a name, compiled where it says so.
 
     Args:
-        name: Of ours, of an eager or a compiled formulation; with `BLOCKS` or without.
+        name: Of ours, of an eager or a compiled formulation; or one `in_blocks`.
         case: What it computes.
         compile_s: Seconds that compiling may take.
-        block: Samples of a block, for a name with `BLOCKS`.
 
     Raises:
         TimeoutError: Compiling takes longer.
     """
-    name = name.removesuffix(BLOCKS)
-    if name == OURS:
+    base, _, samples = name.partition(BLOCKS)
+    if base == OURS:
         return ours(case)
-    if name not in COMPILED_PEERS:
-        return replace(EAGER_PEERS[name](case, case.inputs()[1]), block=block)
-    eager = EAGER_PEERS[COMPILED_PEERS[name]](case, case.inputs()[1])
-    return _compiled(case, replace(eager, block=block), compile_s)
+    eager = EAGER_PEERS[COMPILED_PEERS.get(base, base)](case, case.inputs()[1])
+    eager = replace(eager, block=int(samples) if samples else None)
+    return _compiled(case, eager, compile_s) if compiles(name) else eager
 
 
 def _compiled(case: Case, eager: Formulation, limit_s: float) -> Formulation:

@@ -23,12 +23,8 @@ INFERENCE = "routing without gradients"
 MEMORY = "routing forward+backward, memory"
 
 PLAIN = (peers.EINSUM, peers.BMM, peers.COMPILED)
-BLOCKED = tuple(
-    name + peers.BLOCKS
-    for name in (peers.EINSUM, peers.BMM, peers.FACTORED, peers.COMPILED, peers.COMPILED_FACTORED)
-)
-ALL = (*peers.EAGER_PEERS, *peers.COMPILED_PEERS, *BLOCKED)
-LARGE = (peers.EINSUM, peers.BMM, peers.POPULAR, peers.BMM + peers.BLOCKS)
+ALL = (*peers.EAGER_PEERS, *peers.COMPILED_PEERS)
+LARGE = (peers.EINSUM, peers.BMM, peers.POPULAR, peers.in_blocks(peers.BMM, 1))
 IN_MEMORY = (peers.EINSUM, peers.BMM, peers.FACTORED, peers.POPULAR, peers.COMPILED)
 
 
@@ -38,16 +34,25 @@ def routing(here: Run) -> None:
     for threads in here.threads:
         with harness.use_threads(threads):
             for case in settings.main:
-                _case(here, case, threads, ALL, settings.limits)
+                blocks = _blocks(settings.blocks) if case in settings.in_blocks else ()
+                _case(here, case, threads, (*ALL, *blocks), settings.limits)
             for case in settings.others:
                 _case(here, case, threads, PLAIN, settings.limits)
             for case in settings.large:
                 _case(here, case, threads, LARGE, settings.large_limits)
     for case in settings.memory:
-        names = [name for name in IN_MEMORY if settings.compile_s or not _compiles(name)]
+        names = [name for name in IN_MEMORY if settings.compile_s or not peers.compiles(name)]
         for name in (peers.OURS, *names):
             with here.doing(f"routing, memory, B = {case.B}, I = {case.I}: {name}"):
                 _memory(here, case, name)
+
+
+def _blocks(sizes: Sequence[int]) -> list[str]:
+    """Names of formulations in blocks; compiling takes long, so that one size has to do."""
+    eager = [peers.in_blocks(name, size) for name in peers.EAGER for size in sizes]
+    return eager + [
+        peers.in_blocks(name, size) for name in peers.COMPILED_PEERS for size in sizes[:1]
+    ]
 
 
 def _case(here: Run, case: Case, threads: int, names: Sequence[str], limits: Limits) -> None:
@@ -69,7 +74,7 @@ def _case(here: Run, case: Case, threads: int, names: Sequence[str], limits: Lim
         for name, timing in timings.items():
             formulation = found[name]
             prepare_s = None if inference else formulation.prepare_s
-            row = case.row(op, name, batch=formulation.block, prepare_s=prepare_s)
+            row = case.row(op, name, prepare_s=prepare_s)
             here.add(replace(row, threads=threads), timing)
 
 
@@ -77,7 +82,7 @@ def formulations(
     here: Run, case: Case, names: Sequence[str], threads: int
 ) -> dict[str, Formulation]:
     """Return ours and the rivals that can be timed; add the rows of those that cannot."""
-    if any(map(_compiles, names)):
+    if any(map(peers.compiles, names)):
         import torch
 
         torch._dynamo.reset()  # code for other sizes and threads
@@ -85,21 +90,18 @@ def formulations(
     found = {peers.OURS: ours}
     settings = here.settings
     for name in names:
-        block = settings.block if name.endswith(peers.BLOCKS) else None
-        if block is not None:
-            block = min(block, max(1, int(5e8) // (case.votes_bytes() // case.B)))
-        if (_compiles(name) and not settings.compile_s) or (block and block >= case.B):
+        if peers.compiles(name) and not settings.compile_s:
             continue
         with here.doing(f"{case.op('routing')}, B = {case.B}, I = {case.I}: {name}"):
-            row = replace(case.row(BOTH, name, batch=block, device=case.device), threads=threads)
+            row = replace(case.row(BOTH, name, device=case.device), threads=threads)
             try:
-                formulation = peers.make(name, case, settings.compile_s, block)
+                formulation = peers.make(name, case, settings.compile_s)
                 differs = disagreement(case, formulation, ours)
             except TimeoutError as error:
                 here.add(row, Timing(rows.OUT_OF_TIME, note=f"compiling: {error}"))
                 continue
             except Exception as error:
-                if not _compiles(name):
+                if not peers.compiles(name):
                     raise
                 here.remarks.append(f"{name}: skipped, {first_line(error)}")  # no C++ compiler ...
                 continue
@@ -108,10 +110,6 @@ def formulations(
                 continue
         found[name] = formulation
     return found
-
-
-def _compiles(name: str) -> bool:
-    return name.removesuffix(peers.BLOCKS) in peers.COMPILED_PEERS
 
 
 def disagreement(case: Case, formulation: Formulation, ours: Formulation) -> str:
@@ -180,7 +178,7 @@ def _memory(here: Run, case: Case, name: str) -> None:
 def print_extra_memory(name: str, case: Case, compile_s: float) -> None:
     """Print the bytes that forward and backward need at their peak, over what comes in and out."""
     harness.use_threads(1).__enter__()  # for the life of this process
-    if not _compiles(name):  # which runs once when it compiles
+    if not peers.compiles(name):  # which runs once when it compiles
         small = replace(case, B=2, I=32)
         u, _, grad = small.inputs()
         peers.make(name, small, compile_s).both(u, grad)  # loads what is loaded once
