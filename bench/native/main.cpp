@@ -27,6 +27,8 @@ int main(int argc, char** argv) {
     bench::register_addressing(level);
     bench::register_memory(level);
     bench::register_scan(level);
+    bench::register_squash(level);
+    bench::register_em_routing(level);
     bench::register_routing(level);
   }
   benchmark::RunSpecifiedBenchmarks();

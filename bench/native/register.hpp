@@ -12,6 +12,8 @@ void register_gibbs(Isa level);
 void register_addressing(Isa level);
 void register_memory(Isa level);
 void register_scan(Isa level);
+void register_squash(Isa level);
+void register_em_routing(Isa level);
 void register_routing(Isa level);
 
 }  // namespace polyad::bench

@@ -43,6 +43,12 @@ struct RoutingTables {
   const capsule::RoutingBackwardTable& backward;
 };
 
+// The two passes of EM routing at one level.
+struct EmRoutingTables {
+  const capsule::EmRoutingTable& forward;
+  const capsule::EmRoutingBackwardTable& backward;
+};
+
 class AtLevel : public ::testing::TestWithParam<Isa> {
  protected:
   void SetUp() override {
@@ -61,6 +67,14 @@ class AtLevel : public ::testing::TestWithParam<Isa> {
     return {pick(capsule::v2::routing_table, c3::routing_table, c4::routing_table),
             pick(capsule::v2::routing_backward_table, c3::routing_backward_table,
                  c4::routing_backward_table)};
+  }
+  EmRoutingTables em_routings() const {
+    return {pick(capsule::v2::em_routing_table, c3::em_routing_table, c4::em_routing_table),
+            pick(capsule::v2::em_routing_backward_table, c3::em_routing_backward_table,
+                 c4::em_routing_backward_table)};
+  }
+  const capsule::SquashTable& squashes() const {
+    return pick(capsule::v2::squash_table, c3::squash_table, c4::squash_table);
   }
   const hypernet::PlanesTable& planes() const {
     return pick(hypernet::v2::planes_table, h3::planes_table, h4::planes_table);
