@@ -106,6 +106,22 @@ def test_evaluate(polyad, pictures, finished, tmp_path):
     assert result.out.splitlines()[-1] == f"figures: {run / 'metrics-bars.json'}"
 
 
+def test_evaluate_under_attack(polyad, finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    before = (run / "metrics.json").read_bytes()
+    result = polyad("evaluate", run, "--epsilon", "0.2")
+    assert result.code == 0, result.err
+    assert "60 test pictures, changed by at most 0.2 in every pixel: " in result.out
+    found = json.loads((run / "metrics-epsilon-0.2.json").read_text())
+    assert found["error_percent_clean"] <= found["error_percent_pgd"] <= 100
+    assert found["error_percent_clean"] == json.loads(before)["error_percent_test"]
+    assert (run / "metrics.json").read_bytes() == before
+    result = polyad("evaluate", run, "--epsilon", "2")
+    assert result.code == 1
+    assert "epsilon: expected above 0 and up to 1, got 2" in result.err
+
+
 USAGE = {
     "unknown task": (["--task", "read"], "expected classify or multimnist or affine, got 'read'"),
     "unknown network": (["--network", "mlp"], "expected capsnet or cnn or matched-cnn, got 'mlp'"),
@@ -188,6 +204,10 @@ def test_evaluate_refuses_what_the_run_does_not_take(polyad, finished, tmp_path)
         result = polyad("evaluate", finished[0], *words)
         assert result.code == 2
         assert f"a run of capsnet takes no {words[0]}" in result.err
+    (tmp_path / "settings.json").write_text('{"format_version": 1, "model": "hypernet"}')
+    result = polyad("evaluate", tmp_path, "--epsilon", "0.1")
+    assert result.code == 2
+    assert "a run of hypernet takes no --epsilon" in result.err
     X, y = np.ones((9, 5, 6), np.uint8), np.arange(9) % 3
     np.savez(tmp_path / "low.npz", X=X, y=y)
     result = polyad("evaluate", finished[0], "--data", tmp_path / "low.npz")

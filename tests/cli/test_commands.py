@@ -38,7 +38,7 @@ def test_info(polyad):
     assert result.code == 0
     assert "digits" in result.out
     entries = json.loads(polyad("info", "--json").out)
-    assert entries["models"] == ["hypernet", "ntm"]
+    assert entries["models"] == ["hypernet", "ntm", "capsnet"]
     assert entries["threads"] >= 1
 
 

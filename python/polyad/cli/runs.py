@@ -21,7 +21,8 @@ from polyad.cli.console import (
 )
 
 EXAMPLES, NTM = "Runs of hypernet and capsnet", "Runs of ntm"
-PANELS = {"hypernet": EXAMPLES, "capsnet": EXAMPLES, "ntm": NTM}
+CAPSNET = "Runs of capsnet"
+PANELS = {"hypernet": (EXAMPLES,), "capsnet": (EXAMPLES, CAPSNET), "ntm": (NTM,)}
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that 'train' made.")]
 
@@ -46,6 +47,14 @@ def evaluate(
         str | None,
         typer.Option(
             "--image-shape", metavar="HxW", help="If features are pixels.", rich_help_panel=EXAMPLES
+        ),
+    ] = None,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(
+            help="Attack the pictures instead, changing every pixel of 0 .. 1 by at most it (FGSM "
+            "and PGD; minutes for thousands of pictures).",
+            rich_help_panel=CAPSNET,
         ),
     ] = None,
     sequences: Annotated[
@@ -73,7 +82,7 @@ def evaluate(
 ) -> None:
     """Measure a run: its accuracy and what it took for what; of ntm, bits on longer sequences too.
 
-    The figures go into RUN/metrics.json, or for other data and sizes into
+    The figures go into RUN/metrics.json, or for other data, sizes and attacks into
     RUN/metrics-NAME.json; pictures and page are drawn again.
     """
     from polyad.recipes import of_run
@@ -89,6 +98,9 @@ def evaluate(
     _refuse_options_of_others(context, run.model)
     if run.model == "ntm":
         found = module.evaluate(run, sequences=sequences, seed=seed, ranges=sizes)
+    elif run.model == "capsnet":
+        examples = _examples(data, label_column, pixels)
+        found = module.evaluate(run, data=examples, epsilon=epsilon)
     else:
         found = module.evaluate(run, data=_examples(data, label_column, pixels))
     console = out()
@@ -104,7 +116,7 @@ def _refuse_options_of_others(context: typer.Context, model: str) -> None:
     """Raise if an option was given that has no meaning for a run of ``model``."""
     for option in context.command.params:
         panel = getattr(option, "rich_help_panel", None)
-        if panel not in (None, PANELS[model]) and was_given(context, option):
+        if panel not in (None, *PANELS[model]) and was_given(context, option):
             raise typer.BadParameter(f"a run of {model} takes no {option.opts[0]}")
 
 

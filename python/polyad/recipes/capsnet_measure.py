@@ -112,6 +112,7 @@ def evaluate(
     data: Dataset | None = None,
     model: nn.Module | None = None,
     task: Task | None = None,
+    epsilon: float | None = None,
 ) -> Evaluation:
     """Measure a run on test pictures; write the figures, the pictures and the page.
 
@@ -123,16 +124,25 @@ def evaluate(
             rest stays as it is.
         model: The run's model, if it is loaded.
         task: The run's task, if it is loaded.
+        epsilon: Attack the pictures, with changes of at most it in every pixel of 0 .. 1, see
+            `polyad.recipes.capsnet_adversarial`; the figures go to metrics-epsilon-NUMBER.json, and
+            the rest stays as it is.
 
     Raises:
         RunError: No checkpoint, or it is damaged, or the run's data has changed.
         ValueError: The pictures have another size, or labels that the model does not know; answers
-            that are not finite.
+            that are not finite; an epsilon out of range, or pictures of two objects.
     """
     require_matplotlib()
+    if epsilon is not None and not 0 < epsilon <= 1:
+        raise ValueError(f"epsilon: expected above 0 and up to 1, got {epsilon:g}")
     task = task or load_task(run)
     model = model or load_model(run)
     model.eval()
+    if epsilon is not None:
+        if data is not None:
+            _require_same_kind(task, data)
+        return _attacked(run, model, task, data, epsilon)
     if data is not None:
         _require_same_kind(task, data)
         metrics, rows, _ = _measured(model, task, data, data.name)
@@ -147,6 +157,49 @@ def evaluate(
     perturbed = perturbations(model, task)
     write_page(run, perturbed, seed_errors(run))
     return Evaluation(metrics, HEAD, rows, _summary(metrics), run.file("metrics.json"), perturbed)
+
+
+def _attacked(
+    run: Run, model: nn.Module, task: Task, data: Dataset | None, epsilon: float
+) -> Evaluation:
+    """Measure pictures as they are, with noise, and as two attacks change them."""
+    import torch
+
+    from polyad.recipes.capsnet_adversarial import attack, fgsm, noisy, right
+
+    if isinstance(task, Overlaid):
+        raise ValueError("epsilon: expected a run on pictures of one object each")
+    ways = {"clean": 0, "noise": 0, "fgsm": 0, "pgd": 0}
+    count = 0
+    for batch in task.batches(data or task.test, AT_ONCE):
+        images, labels = batch.images, batch.targets
+        kept = right(model, images, labels)
+        ways["clean"] += int(kept.sum())
+        changed = noisy(images, epsilon, count)
+        ways["noise"] += int(right(model, changed, labels).sum())
+        changed = fgsm(model, images, labels, epsilon)
+        ways["fgsm"] += int(right(model, changed, labels).sum())
+        at = torch.nonzero(kept)[:, 0]  # what is wrong already needs no attack
+        ways["pgd"] += int(attack(model, images[at], labels[at], epsilon).sum())
+        count += len(labels)
+    metrics: dict[str, float] = {"samples_test": count, "epsilon": epsilon}
+    rows = []
+    for name, label in (
+        ("clean", "as they are"),
+        ("noise", f"noise of at most {epsilon:g}"),
+        ("fgsm", f"one step of {epsilon:g} along the gradient (FGSM)"),
+        ("pgd", f"many steps within {epsilon:g} (PGD)"),
+    ):
+        errors = count - ways[name]
+        metrics[f"error_percent_{name}"] = 100 * errors / count
+        rows.append([label, f"{count:,}", f"{errors:,}", f"{100 * errors / count:.2f} %"])
+    name = f"epsilon-{epsilon:g}" + ("" if data is None else f"-{data.name}")
+    where = run.write_metrics_of(name, metrics)
+    summary = (
+        f"{count:,} test pictures, changed by at most {epsilon:g} in every pixel: "
+        f"{metrics['error_percent_pgd']:.2f} % error, {metrics['error_percent_clean']:.2f} % before"
+    )
+    return Evaluation(metrics, HEAD, rows, summary, where)
 
 
 def measured(run: Run) -> tuple[list[str], list[list[str]]]:
