@@ -323,8 +323,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--network",
         action="append",
         choices=NETWORKS,
-        help="may be repeated (default: capsnet, routing 3 and 1, and matched-cnn)",
+        help="may be repeated (default: capsnet and matched-cnn)",
     )
+    parser.add_argument("--iterations", type=int, nargs="+", default=[3, 1], help="default: 3 1")
     parser.add_argument("--tests", type=int, help="look at so many test pictures (default: all)")
     parser.add_argument(
         "--epsilon", type=float, nargs="+", default=list(EPSILONS), help="sizes of the change"
@@ -341,9 +342,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--epsilon: expected at least 0, got {min(options.epsilon)}")
     cells = []
     for name in options.network or ("capsnet", "matched-cnn"):
-        counts = (3, 1) if name == "capsnet" else (0,)
-        for count in counts:
-            cells.append(Cell(name, options.preset, {"iterations": count} if count else {}, plan))
+        if name == "capsnet":
+            cells += [
+                Cell(name, options.preset, {"iterations": count}, plan)
+                for count in options.iterations
+            ]
+        else:
+            cells.append(Cell(name, options.preset, plan=plan))
     try:
         figures, rows = run(
             Task(load(options.data)),
