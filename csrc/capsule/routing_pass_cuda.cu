@@ -218,6 +218,33 @@ __device__ __forceinline__ void couple(const Pass<T>& pass, const Block& block, 
   }
 }
 
+// Dots of the inputs i0 .. of a stage, whole at last, with the prior logits or with what an earlier
+// tile of the same capsule has left.
+template <class T>
+__device__ __forceinline__ void keep_dots(const Pass<T>& pass, const Quad<T>& quad,
+                                          const Block& block, int i0, int vectors, const T* parts) {
+  using Factors = Pack<T, kSamples<T>>;
+  if (!quad.there || !quad.leads || quad.sample >= pass.extent.batch) return;
+  const Plan& plan = pass.plan;
+  const int of_vector = plan.capsules * plan.quads * plan.sample_stride;
+  for (int n = 0; n < kInputs * vectors; ++n) {
+    const int i = block.first + i0 + n / vectors;
+    if (i >= block.last) continue;
+    const bool is_first = n % vectors == 0;
+    const std::int64_t connection = std::int64_t{i} * pass.extent.outputs + quad.capsule;
+    T* to = (is_first ? pass.kept : pass.kept_second) + connection * pass.pitch + quad.sample;
+    const T* from = parts + n * of_vector;
+    const T prior = is_first && pass.logits != nullptr ? pass.logits[connection] : T{0};
+    Factors dot;
+#pragma unroll
+    for (int s = 0; s < kSamples<T>; ++s) {
+      const T before = plan.first == 0 ? prior : to[s];
+      dot.value[s] = before + whole_dot(from + s, plan.quads, plan.sample_stride);
+    }
+    *reinterpret_cast<Factors*>(to) = dot;
+  }
+}
+
 template <class T, Task task, bool given>
 __device__ __forceinline__ void run_block(const Pass<T>& pass, const Block& block, T* shared) {
   constexpr int kVectors = vectors_of(task);
@@ -236,13 +263,15 @@ __device__ __forceinline__ void run_block(const Pass<T>& pass, const Block& bloc
   Patch<T> first, second, votes[kInputs], sum;
   if constexpr (kDots) {
     first.clear();
-    if (pass.first != nullptr)
+    if (pass.first != nullptr) {
       first.load(pass.first + row, rows, quad.sample, B, quad.count, whole);
+    }
   }
   if constexpr (kVectors == 2) {
     second.clear();
-    if (pass.second != nullptr)
+    if (pass.second != nullptr) {
       second.load(pass.second + row, rows, quad.sample, B, quad.count, whole);
+    }
   }
   // What would not fit the registers.
   if constexpr (task == Task::route) first.keep(shared + plan.own_at);
@@ -329,25 +358,7 @@ __device__ __forceinline__ void run_block(const Pass<T>& pass, const Block& bloc
       }
       __syncthreads();
       if constexpr (task == Task::dots) {
-        if (quad.there && quad.leads && quad.sample < B) {
-          for (int n = 0; n < kInputs * vectors; ++n) {
-            const int i = block.first + i0 + n / vectors;
-            const bool is_first = n % vectors == 0;
-            if (i >= block.last) continue;
-            const std::int64_t connection = std::int64_t{i} * extent.outputs + quad.capsule;
-            T* to =
-                (is_first ? pass.kept : pass.kept_second) + connection * pass.pitch + quad.sample;
-            const T* from = parts + n * of_vector;
-            const T prior = is_first && pass.logits != nullptr ? pass.logits[connection] : T{0};
-            Factors dot;
-#pragma unroll
-            for (int s = 0; s < kSamples<T>; ++s) {
-              const T before = plan.first == 0 ? prior : to[s];
-              dot.value[s] = before + whole_dot(from + s, plan.quads, stride);
-            }
-            *reinterpret_cast<Factors*>(to) = dot;
-          }
-        }
+        keep_dots(pass, quad, block, i0, vectors, parts);
       } else {
         couple<T, task>(pass, block, i0, shared);
       }
