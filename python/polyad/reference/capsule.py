@@ -16,7 +16,7 @@ from torch import Tensor
 
 def squash(s: Tensor, dim: int = -1) -> Tensor:
     """Scale vectors to length |s|^2 / (1 + |s|^2); zero stays zero, with gradient zero."""
-    size = torch.linalg.vector_norm(s, dim=dim, keepdim=True)
+    size: Tensor = torch.linalg.vector_norm(s, dim=dim, keepdim=True)
     return s * (size / (1 + size.square()))
 
 
@@ -130,7 +130,7 @@ def em_routing(
     Procedure 1 of Hinton, Sabour and Frosst, Matrix capsules with EM routing (2018).
     """
     side = weight.shape[-1]
-    of_input = poses.unflatten(-1, (side, side))
+    of_input = poses.reshape(*poses.shape[:2], side, side)
     votes = torch.einsum("bipk,ijkq->bijpq", of_input, weight).flatten(-2)
     schedule = (
         [float(inverse_temperature)] * iterations
