@@ -22,8 +22,9 @@ void squash(const SquashArgs<X>& args, cudaStream_t stream);
 template <class X, class T>
 void squash_backward(const SquashBackwardArgs<X>& args, cudaStream_t stream);
 
-// Half types are computed in float by the caller's choice of arguments. `parts` is not read. The
-// types of inputs are not trusted: a value out of range counts as the nearest type there is.
+// Half types do not come here: the Python edge widens them, as routing returns float. `parts` is
+// not read. The types of inputs are not trusted: a value out of range counts as the nearest type
+// there is. A sample's v, couplings and grad_u do not depend on its batch.
 void routing(const RoutingArgs<float>& args, cudaStream_t stream);
 void routing(const RoutingArgs<double>& args, cudaStream_t stream);
 void routing_backward(const RoutingBackwardArgs<float>& args, cudaStream_t stream);
