@@ -88,6 +88,7 @@ class Settings:
     Attributes:
         main: Cases with every rival, forward and backward.
         in_blocks: Of `main`, those with rivals in blocks of samples, too.
+        threaded: Cases with rivals for every number of threads, not the first only.
         others: Cases beside the plainest rivals, forward and backward, and without gradients.
         large: Cases whose votes take gigabytes, beside rivals that may not fit.
         memory: Cases whose extra memory is measured, in processes of their own.
@@ -111,6 +112,7 @@ class Settings:
         Case(32, I=9216),
     )
     in_blocks: Sequence[Case] = (Case(128), Case(128, detach=True))
+    threaded: Sequence[Case] = (Case(32), Case(128))
     others: Sequence[Case] = (
         Case(1),
         Case(16),
@@ -123,10 +125,8 @@ class Settings:
     )
     large: Sequence[Case] = (Case(128, I=3872, J=196),)
     memory: Sequence[Case] = (
-        Case(1),
         Case(16),
         Case(32),
-        Case(64),
         Case(128),
         Case(128, I=9216),
         Case(128, I=3872, J=196),

@@ -34,12 +34,12 @@ def routing(here: Run) -> None:
     for threads in here.threads:
         with harness.use_threads(threads):
             for case in settings.main:
-                blocks = _blocks(settings.blocks) if case in settings.in_blocks else ()
+                blocks = _blocks(settings.blocks) if case in settings.in_blocks else []
                 _case(here, case, threads, (*ALL, *blocks), settings.limits)
             for case in settings.others:
                 _case(here, case, threads, PLAIN, settings.limits)
             for case in settings.large:
-                _case(here, case, threads, LARGE, settings.large_limits)
+                _case(here, case, threads, LARGE, settings.large_limits, (BOTH,))
     for case in settings.memory:
         names = [name for name in IN_MEMORY if settings.compile_s or not peers.compiles(name)]
         for name in (peers.OURS, *names):
@@ -55,10 +55,22 @@ def _blocks(sizes: Sequence[int]) -> list[str]:
     ]
 
 
-def _case(here: Run, case: Case, threads: int, names: Sequence[str], limits: Limits) -> None:
-    found = formulations(here, case, names if here.has_rivals(threads) else (), threads)
+def _case(
+    here: Run,
+    case: Case,
+    threads: int,
+    names: Sequence[str],
+    limits: Limits,
+    ops: Sequence[str] = (BOTH, INFERENCE),
+) -> None:
+    first = threads == here.threads[0]
+    rivals = here.has_rivals(threads) and (first or case in here.settings.threaded)
+    found = formulations(here, case, names if rivals else (), threads)
     u, _, grad = case.inputs()
-    for op, inference in ((BOTH, False), (INFERENCE, True)):
+    steps = {name: each.step(case.B) for name, each in found.items()}
+    steps[peers.OURS] = case.B
+    for op in ops:
+        inference = op == INFERENCE
         makes = {name: calls(each, u, grad, inference) for name, each in found.items()}
         if inference and case.detach:
             continue  # the same
@@ -68,7 +80,7 @@ def _case(here: Run, case: Case, threads: int, names: Sequence[str], limits: Lim
                 case.B,
                 limits,
                 rounds=here.settings.rounds,
-                steps={name: each.step(case.B) for name, each in found.items()},
+                steps=steps,
                 unit="B",
             )
         for name, timing in timings.items():
