@@ -232,7 +232,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(
         return report
 
     with monkeypatch.context() as patch:
-        patch.setattr("polyad.cli.train.pictures_bar", bar)
+        patch.setattr("polyad.cli.train_capsnet.pictures_bar", bar)
         result = polyad("train", "capsnet", "--data", pictures, "--out", run, *SMALL)
     assert result.code == 130
     assert result.err.splitlines() == [

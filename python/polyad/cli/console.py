@@ -21,6 +21,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+DATA, MODEL, TRAINING = "Data", "Model", "Training"
+"""Panels of the help of ``polyad train MODEL``."""
+
 Threads = Annotated[
     int | None,
     typer.Option(min=1, help="Threads of the kernels; results do not depend on it."),
@@ -50,6 +53,49 @@ def was_given(context: typer.Context, option: Any) -> bool:
     """Whether an option of the command stands on the command line."""
     source = context.get_parameter_source(str(option.name))
     return source is not None and source.name == "COMMANDLINE"
+
+
+def refuse_settings(context: typer.Context, *more: str) -> None:
+    """Refuse settings with --resume, where every one is RUN's.
+
+    Args:
+        context: Of the command.
+        *more: Names of options that may be given.
+
+    Raises:
+        typer.BadParameter: Another one was given.
+    """
+    allowed = {"out_folder", "resume", "threads", *more}
+    for option in context.command.params:
+        if option.name not in allowed and was_given(context, option):
+            raise typer.BadParameter(
+                f"--resume goes on with RUN's own settings; leave out {option.opts[0]}"
+            )
+
+
+def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
+    """Return ``value``, which must be one of those allowed.
+
+    Raises:
+        typer.BadParameter: It is not.
+    """
+    if value not in allowed:
+        raise typer.BadParameter(
+            f"expected {' or '.join(allowed)}, got {value!r}", param_hint=option
+        )
+    return value
+
+
+def usable(option: str, make: Callable[..., Any], *arguments: Any) -> Any:
+    """Return ``make(*arguments)``; a ValueError means that the option was used wrongly.
+
+    Raises:
+        typer.BadParameter: It was.
+    """
+    try:
+        return make(*arguments)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def image_shape(text: str | None) -> tuple[int, int] | None:
