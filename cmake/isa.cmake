@@ -16,6 +16,8 @@ function(polyad_add_kernels target)
     target_include_directories(${objects} PRIVATE ${PROJECT_SOURCE_DIR}/csrc)
     target_compile_definitions(${objects} PRIVATE POLYAD_ISA=${level})
     target_link_libraries(${objects} PRIVATE polyad_options OpenMP::OpenMP_CXX)
+    # kernels throw nothing, and the tables of exceptions would be a weak symbol
+    target_compile_options(${objects} PRIVATE -fno-exceptions)
     if("v4" IN_LIST levels)
       target_compile_definitions(${objects} PRIVATE POLYAD_X86_LEVELS)
       target_compile_options(${objects} PRIVATE -march=x86-64-${level})

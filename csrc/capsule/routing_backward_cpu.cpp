@@ -48,27 +48,28 @@ struct Kept {
 };
 
 // V of every iteration, and s' of the last.
-template <class T, int W>
+template <class T>
 void begin(const RoutingBackwardArgs<T>& args, const SampleBlock& block, const Kept<T>& kept,
            const Desk<T>& desk) {
   const RoutingShape& shape = args.shape;
   const std::int64_t rows = shape.rows(), r = shape.iterations, at = block.first * rows;
   const auto s_of = [&](std::int64_t t) {
-    gather<T, W>(args.s + t * shape.batch * rows + at, rows, block.samples, rows, desk.rows);
+    gather<T, kBlock<T>>(args.s + t * shape.batch * rows + at, rows, block.samples, rows,
+                         desk.rows);
   };
   const T* total = nullptr;
   for (std::int64_t t = 0; t + 1 < r; ++t) {
     s_of(t);
-    squash_rows<T, W>(shape, desk.rows, desk.votes);
+    squash_rows<T>(shape, desk.rows, desk.votes);
     T* next = kept.before(t + 1);
-    for (std::int64_t n = 0; n < rows * W; ++n) {
+    for (std::int64_t n = 0; n < rows * kBlock<T>; ++n) {
       next[n] = (total != nullptr ? total[n] : T{0}) + desk.votes[n];
     }
     total = next;
   }
   s_of(r - 1);
-  gather<T, W>(args.grad + at, rows, block.samples, rows, desk.votes);
-  squash_rows_backward<T, W>(shape, desk.rows, desk.votes, kept.grad(r - 1));
+  gather<T, kBlock<T>>(args.grad + at, rows, block.samples, rows, desk.votes);
+  squash_rows_backward<T>(shape, desk.rows, desk.votes, kept.grad(r - 1));
 }
 
 // N inputs and what is known of them.
@@ -79,28 +80,27 @@ struct Inputs {
   T* votes[N];    // [rows][W]
 };
 
-template <int N, class T, int W>
+template <int N, class T>
 POLYAD_INLINE Inputs<T, N> inputs_of(const RoutingShape& shape, const Desk<T>& desk,
                                      std::int64_t at) {
   Inputs<T, N> inputs;
   for (int n = 0; n < N; ++n) {
-    inputs.u[n] = desk.u + (at + n) * shape.input_size * W;
-    inputs.votes[n] = desk.votes + n * shape.rows() * W;
+    inputs.u[n] = desk.u + (at + n) * shape.input_size * kBlock<T>;
+    inputs.votes[n] = desk.votes + n * shape.rows() * kBlock<T>;
   }
   return inputs;
 }
 
 // adjoint [J][W] <- l' from couplings [J][W] and e [J][W], which may be adjoint.
-template <class T, int W>
+template <class T>
 POLYAD_INLINE void adjoint_of(const RoutingShape& shape, const T* couplings, const T* e,
                               T* adjoint) {
-  using L = Lanes<T, W>;
-  for (int p = 0; p < L::kParts; ++p) {
-    const int at = p * L::kWidth;
-    softmax_backward<typename L::Part>(
-        shape.outputs, [&](std::int64_t j) { return L::load(couplings + j * W + at); },
-        [&](std::int64_t j) { return L::load(e + j * W + at); },
-        [&](std::int64_t j, const auto& l) { L::store(adjoint + j * W + at, l); });
+  for (int p = 0; p < kParts<T>; ++p) {
+    const int at = p * kLanes<T>;
+    softmax_backward<Vector<T>>(
+        shape.outputs, [&](std::int64_t j) { return load(couplings + j * kBlock<T> + at); },
+        [&](std::int64_t j) { return load(e + j * kBlock<T> + at); },
+        [&](std::int64_t j, const auto& l) { store(adjoint + j * kBlock<T> + at, l); });
   }
 }
 
@@ -110,86 +110,85 @@ POLYAD_INLINE const T* logits_of(const RoutingBackwardArgs<T>& args, std::int64_
 }
 
 // sums [rows][W] <- sum of l'^t_ij u_hat_ij over the inputs of a chunk; t > 0, counted from 0.
-template <class T, int W>
+template <class T>
 void add_chunk(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from,
                const SampleBlock& block, std::int64_t index, const Kept<T>& kept, std::int64_t t,
                const Desk<T>& desk, T* sums) {
   const RoutingShape& shape = args.shape;
   const std::int64_t J = shape.outputs, D = shape.output_size;
   const T* x[2] = {kept.before(t), kept.grad(t)};
-  const Chunk<T, W> chunk(shape, index, desk.rows, sums);
+  const Chunk<T> chunk(shape, index, desk.rows, sums);
   chunk.for_each_group([&](std::int64_t first, std::int64_t count, T* piece) {
-    gather_inputs<T, W>(from, block, first, count, desk.u);
-    in_pairs<T, W>(count, [&](auto together, std::int64_t at) {
+    gather_inputs<T>(from, block, first, count, desk.u);
+    in_pairs<T>(count, [&](auto together, std::int64_t at) {
       constexpr int N = static_cast<int>(std::int64_t{decltype(together){}});
-      Inputs<T, N> inputs = inputs_of<N, T, W>(shape, desk, at);
+      Inputs<T, N> inputs = inputs_of<N, T>(shape, desk, at);
       for (int n = 0; n < N; ++n) inputs.index[n] = first + at + n;
-      votes_and_dots<N, 2, T, W>(from, block, inputs.index, inputs.u, x, inputs.votes, desk.dots);
+      votes_and_dots<N, 2, T>(from, block, inputs.index, inputs.u, x, inputs.votes, desk.dots);
       for (int n = 0; n < N; ++n) {
-        T* agreements = desk.dots + 2 * n * J * W;
-        T* e = agreements + J * W;
-        couplings_of<T, W>(shape, args.leaky, logits_of(args, inputs.index[n]), agreements,
-                           agreements);
-        adjoint_of<T, W>(shape, agreements, e, e);
+        T* agreements = desk.dots + 2 * n * J * kBlock<T>;
+        T* e = agreements + J * kBlock<T>;
+        couplings_of<T>(shape, args.leaky, logits_of(args, inputs.index[n]), agreements,
+                        agreements);
+        adjoint_of<T>(shape, agreements, e, e);
       }
-      add_scaled<N, T, W>(desk.dots + J * W, 2 * J * W, inputs.votes, J, D, piece);
+      add_scaled<N, T>(desk.dots + J * kBlock<T>, 2 * J * kBlock<T>, inputs.votes, J, D, piece);
     });
   });
 }
 
 // s' of the iteration before t, whose v' is R: the sum of the chunks of every iteration from t on.
-template <class T, int W>
+template <class T>
 void step_back(const RoutingBackwardArgs<T>& args, const SampleBlock& block, const Kept<T>& kept,
                std::int64_t t, const T* chunks, T* grad_total, const Desk<T>& desk) {
   const RoutingShape& shape = args.shape;
   const std::int64_t rows = shape.rows(), span = rows * kBlock<T>;
-  for (std::int64_t n = 0; n < rows * W; ++n) {
+  for (std::int64_t n = 0; n < rows * kBlock<T>; ++n) {
     T sum = chunks[n];
     for (std::int64_t c = 1; c < shape.chunks(); ++c) sum += chunks[c * span + n];
     grad_total[n] = (t + 1 < shape.iterations ? grad_total[n] : T{0}) + sum;
   }
-  gather<T, W>(args.s + (t - 1) * shape.batch * rows + block.first * rows, rows, block.samples,
-               rows, desk.rows);
-  squash_rows_backward<T, W>(shape, desk.rows, grad_total, kept.grad(t - 1));
+  gather<T, kBlock<T>>(args.s + (t - 1) * shape.batch * rows + block.first * rows, rows,
+                       block.samples, rows, desk.rows);
+  squash_rows_backward<T>(shape, desk.rows, grad_total, kept.grad(t - 1));
 }
 
 // R rows of out [N][D][W] <- sum over vectors of factor x vector, of one output capsule and N
 // inputs.
-template <int N, int R, class T, int W>
+template <int N, int R, class T>
 POLYAD_INLINE void combine_tile(const T* factors, std::int64_t input_span, std::int64_t factor_span,
                                 const T* vectors, std::int64_t span, std::int64_t count,
                                 std::int64_t at, T* const (&out)[N]) {
-  using L = Lanes<T, W>;
-  for (int p = 0; p < L::kParts; ++p) {
-    const int part = p * L::kWidth;
-    typename L::Part sum[N][R] = {};
+  for (int p = 0; p < kParts<T>; ++p) {
+    const int part = p * kLanes<T>;
+    Vector<T> sum[N][R] = {};
     for (std::int64_t m = 0; m < count; ++m) {
-      typename L::Part factor[N];
+      Vector<T> factor[N];
       for (int n = 0; n < N; ++n) {
-        factor[n] = L::load(factors + n * input_span + m * factor_span + part);
+        factor[n] = load(factors + n * input_span + m * factor_span + part);
       }
       for (int d = 0; d < R; ++d) {
-        const typename L::Part x = L::load(vectors + m * span + at + d * W + part);
+        const Vector<T> x = load(vectors + m * span + at + d * kBlock<T> + part);
         for (int n = 0; n < N; ++n) sum[n][d] += factor[n] * x;
       }
     }
     for (int n = 0; n < N; ++n) {
-      for (int d = 0; d < R; ++d) L::store(out[n] + at + d * W + part, sum[n][d]);
+      for (int d = 0; d < R; ++d) store(out[n] + at + d * kBlock<T> + part, sum[n][d]);
     }
   }
 }
 
-template <int N, int R, class T, int W>
+template <int N, int R, class T>
 POLYAD_INLINE void combine(const T* factors, std::int64_t input_span, std::int64_t factor_span,
                            const T* vectors, std::int64_t span, std::int64_t count,
                            std::int64_t row, std::int64_t end, T* const (&out)[N]) {
   for (; row + R <= end; row += R) {
-    combine_tile<N, R, T, W>(factors, input_span, factor_span, vectors, span, count, row * W, out);
+    combine_tile<N, R, T>(factors, input_span, factor_span, vectors, span, count, row * kBlock<T>,
+                          out);
   }
   if constexpr (R > 1) {
     if (row < end) {
-      combine<N, R / 2, T, W>(factors, input_span, factor_span, vectors, span, count, row, end,
-                              out);
+      combine<N, R / 2, T>(factors, input_span, factor_span, vectors, span, count, row, end, out);
     }
   }
 }
@@ -228,23 +227,23 @@ struct Products {
 };
 
 // The votes of N inputs, and their products with all vectors that there are.
-template <int N, class T, int W>
+template <int N, class T>
 POLYAD_INLINE void multiply(const VoteSource<T>& from, const SampleBlock& block,
                             const Kept<T>& kept, const Products<N>& products,
                             const Inputs<T, N>& inputs, T* out) {
   const std::int64_t J = from.shape.outputs, D = from.shape.output_size;
   const std::int64_t count = products.count();
-  if (count == 0) return votes_of<N, T, W>(from, block, inputs.index, inputs.u, inputs.votes);
+  if (count == 0) return votes_of<N, T>(from, block, inputs.index, inputs.u, inputs.votes);
   for (std::int64_t q = 0; q < count; q += Products<N>::kAtOnce) {
     const auto take = [&](auto together) {
       constexpr int M = static_cast<int>(std::int64_t{decltype(together){}});
       const T* x[M];
       for (int m = 0; m < M; ++m) x[m] = products.vector(kept, q + m);
-      T* to = out + products.place(0, q) * J * W;
+      T* to = out + products.place(0, q) * J * kBlock<T>;
       if (q == 0) {
-        return votes_and_dots<N, M, T, W>(from, block, inputs.index, inputs.u, x, inputs.votes, to);
+        return votes_and_dots<N, M, T>(from, block, inputs.index, inputs.u, x, inputs.votes, to);
       }
-      dots<N, M, T, W>(inputs.votes, J, D, x, to);
+      dots<N, M, T>(inputs.votes, J, D, x, to);
     };
     switch (count - q) {
       case 1: take(Fixed<1>{}); break;
@@ -256,16 +255,16 @@ POLYAD_INLINE void multiply(const VoteSource<T>& from, const SampleBlock& block,
 }
 
 // The votes of N inputs <- their gradients; adds to grad_logits of the inputs, if there are any.
-template <int N, class T, int W>
+template <int N, class T>
 void grad_of_votes(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from,
                    const SampleBlock& block, const Kept<T>& kept, const Inputs<T, N>& inputs,
                    const Desk<T>& desk) {
   const RoutingShape& shape = args.shape;
   const std::int64_t J = shape.outputs, D = shape.output_size, r = shape.iterations;
-  const std::int64_t span = J * W, vectors = kept_vectors(shape, args.detach);
+  const std::int64_t span = J * kBlock<T>, vectors = kept_vectors(shape, args.detach);
   const bool with_logits = args.grad_logits != nullptr;
   const Products<N> products{r, args.detach, with_logits};
-  multiply<N, T, W>(from, block, kept, products, inputs, desk.dots);
+  multiply<N, T>(from, block, kept, products, inputs, desk.dots);
   for (int n = 0; n < N; ++n) {
     T* factors = desk.factors + n * vectors * span;
     for (std::int64_t t = args.detach ? r - 1 : 0; t < r; ++t) {
@@ -277,72 +276,71 @@ void grad_of_votes(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from
       }
       const T* agreements =
           t > 0 ? desk.dots + products.place(n, products.of_before(t)) * span : nullptr;
-      couplings_of<T, W>(shape, args.leaky, logits_of(args, inputs.index[n]), agreements,
-                         couplings);
+      couplings_of<T>(shape, args.leaky, logits_of(args, inputs.index[n]), agreements, couplings);
       const bool through = t > 0 && !args.detach;
       if (!through && !with_logits) continue;
       T* e = desk.dots + products.place(n, products.of_grad(t)) * span;
       T* adjoint = through ? factors + kept.place_before(t) * span : e;
-      adjoint_of<T, W>(shape, couplings, e, adjoint);
+      adjoint_of<T>(shape, couplings, e, adjoint);
       for (std::int64_t j = 0; with_logits && j < J; ++j) {
         T sum = T{0};
-        for (int s = 0; s < W; ++s) sum += adjoint[j * W + s];
+        for (int s = 0; s < kBlock<T>; ++s) sum += adjoint[j * kBlock<T> + s];
         args.grad_logits[inputs.index[n] * J + j] += sum;
       }
     }
   }
   const std::int64_t count = args.detach ? 1 : vectors;
-  constexpr int R = 8 / Lanes<T, W>::kParts < 2 ? 2 : 8 / Lanes<T, W>::kParts;
+  constexpr int R = 8 / kParts<T> < 2 ? 2 : 8 / kParts<T>;
   for (std::int64_t j = 0; j < J; ++j) {
-    combine<N, R, T, W>(desk.factors + j * W, vectors * span, span, kept.data, kept.span, count,
-                        j * D, (j + 1) * D, inputs.votes);
+    combine<N, R, T>(desk.factors + j * kBlock<T>, vectors * span, span, kept.data, kept.span,
+                     count, j * D, (j + 1) * D, inputs.votes);
   }
 }
 
 // C columns of lying [K][L] += sum over samples of turned [W][L] u [K][W]
-template <int C, class T, int W>
+template <int C, class T>
 POLYAD_INLINE void outer_tile(const T* turned, const T* u, T* lying) {
   constexpr int L = kLanes<T>;
   Vector<T> sum[C];
   for (int c = 0; c < C; ++c) sum[c] = load(lying + c * L);
-  for (int s = 0; s < W; ++s) {
+  for (int s = 0; s < kBlock<T>; ++s) {
     const Vector<T> x = load(turned + s * L);
-    for (int c = 0; c < C; ++c) sum[c] += splat(u[c * W + s]) * x;
+    for (int c = 0; c < C; ++c) sum[c] += splat(u[c * kBlock<T> + s]) * x;
   }
   for (int c = 0; c < C; ++c) store(lying + c * L, sum[c]);
 }
 
-template <int C, class T, int W>
+template <int C, class T>
 POLYAD_INLINE void outer_columns(const T* turned, const T* u, std::int64_t K, T* lying) {
   std::int64_t k = 0;
-  for (; k + C <= K; k += C) outer_tile<C, T, W>(turned, u + k * W, lying + k * kLanes<T>);
+  for (; k + C <= K; k += C) outer_tile<C, T>(turned, u + k * kBlock<T>, lying + k * kLanes<T>);
   if constexpr (C > 1) {
-    if (k < K) outer_columns<C / 2, T, W>(turned, u + k * W, K - k, lying + k * kLanes<T>);
+    if (k < K) outer_columns<C / 2, T>(turned, u + k * kBlock<T>, K - k, lying + k * kLanes<T>);
   }
 }
 
 // lying [rows / L][K][L] += sum over the samples of a block of grad [rows][W] u [K][W]
-template <class T, int W>
+template <class T>
 void add_outer(const T* grad, std::int64_t rows, const T* u, std::int64_t K, T* turned, T* lying) {
   constexpr int L = kLanes<T>;
   for (std::int64_t row = 0; row < rows; row += L, lying += K * L) {
-    if constexpr (W % L == 0) {
-      for (int part = 0; part < W; part += L) {
+    if constexpr (kBlock<T> % L == 0) {
+      for (int part = 0; part < kBlock<T>; part += L) {
         Vector<T> tile[L];
         for (int i = 0; i < L; ++i) {
-          tile[i] = row + i < rows ? load(grad + (row + i) * W + part) : Vector<T>{};
+          tile[i] = row + i < rows ? load(grad + (row + i) * kBlock<T> + part) : Vector<T>{};
         }
         transpose<1, T>(tile);
         for (int i = 0; i < L; ++i) store(turned + (part + i) * L, tile[i]);
       }
     } else {
-      for (int s = 0; s < W; ++s) {
+      for (int s = 0; s < kBlock<T>; ++s) {
         for (int i = 0; i < L; ++i) {
-          turned[s * L + i] = row + i < rows ? grad[(row + i) * W + s] : T{0};
+          turned[s * L + i] = row + i < rows ? grad[(row + i) * kBlock<T> + s] : T{0};
         }
       }
     }
-    outer_columns<8, T, W>(turned, u, K, lying);
+    outer_columns<8, T>(turned, u, K, lying);
   }
 }
 
@@ -382,42 +380,38 @@ void finish_inputs(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from
   }
   for (std::int64_t index = 0; index < blocks_of<T>(shape.batch); ++index) {
     const SampleBlock block = sample_block<T>(shape.batch, index);
-    with_width<T>(block.width, [&](auto width) {
-      constexpr int W = static_cast<int>(std::int64_t{decltype(width){}});
-      const Kept<T> kept{kept_data + index * vectors * span, rows * W, shape.iterations,
-                         args.detach};
-      for (std::int64_t at = first; at < first + count; at += group) {
-        const std::int64_t members = at + group < first + count ? group : first + count - at;
-        // runs of inputs that lie side by side
-        const std::int64_t run = order != nullptr ? 1 : members;
-        for (std::int64_t m = 0; m < members; m += run) {
-          gather_inputs<T, W>(from, block, input(at + m), run, desk.u + m * K * W);
-        }
-        std::memset(desk.grad_u, 0, static_cast<std::size_t>(members * K * W) * sizeof(T));
-        in_pairs<T, W>(members, [&](auto together, std::int64_t m) {
-          constexpr int N = static_cast<int>(std::int64_t{decltype(together){}});
-          Inputs<T, N> inputs = inputs_of<N, T, W>(shape, desk, m);
-          for (int n = 0; n < N; ++n) inputs.index[n] = input(at + m + n);
-          grad_of_votes<N, T, W>(args, from, block, kept, inputs, desk);
-          for (int n = 0; n < N; ++n) {
-            const std::int64_t i = inputs.index[n];
-            if (from.given()) {
-              scatter<T, W>(inputs.votes[n], rows, block.samples, shape.inputs * rows,
-                            args.grad_votes + (block.first * shape.inputs + i) * rows);
-              continue;
-            }
-            transposed_product<T, W>(from.weights_of(i), rows, K, inputs.votes[n],
-                                     desk.grad_u + (m + n) * K * W);
-            T* to = order != nullptr ? lying : lying + (at - first + m + n) * lying_size;
-            add_outer<T, W>(inputs.votes[n], rows, inputs.u[n], K, desk.turned, to);
-          }
-        });
-        for (std::int64_t m = 0; !from.given() && m < members; m += run) {
-          scatter<T, W>(desk.grad_u + m * K * W, run * K, block.samples, stride,
-                        args.grad_u + block.first * stride + input(at + m) * K);
-        }
+    const Kept<T> kept{kept_data + index * vectors * span, span, shape.iterations, args.detach};
+    for (std::int64_t at = first; at < first + count; at += group) {
+      const std::int64_t members = at + group < first + count ? group : first + count - at;
+      // runs of inputs that lie side by side
+      const std::int64_t run = order != nullptr ? 1 : members;
+      for (std::int64_t m = 0; m < members; m += run) {
+        gather_inputs<T>(from, block, input(at + m), run, desk.u + m * K * kBlock<T>);
       }
-    });
+      std::memset(desk.grad_u, 0, static_cast<std::size_t>(members * K * kBlock<T>) * sizeof(T));
+      in_pairs<T>(members, [&](auto together, std::int64_t m) {
+        constexpr int N = static_cast<int>(std::int64_t{decltype(together){}});
+        Inputs<T, N> inputs = inputs_of<N, T>(shape, desk, m);
+        for (int n = 0; n < N; ++n) inputs.index[n] = input(at + m + n);
+        grad_of_votes<N, T>(args, from, block, kept, inputs, desk);
+        for (int n = 0; n < N; ++n) {
+          const std::int64_t i = inputs.index[n];
+          if (from.given()) {
+            scatter<T, kBlock<T>>(inputs.votes[n], rows, block.samples, shape.inputs * rows,
+                                  args.grad_votes + (block.first * shape.inputs + i) * rows);
+            continue;
+          }
+          transposed_product<T>(from.weights_of(i), rows, K, inputs.votes[n],
+                                desk.grad_u + (m + n) * K * kBlock<T>);
+          T* to = order != nullptr ? lying : lying + (at - first + m + n) * lying_size;
+          add_outer<T>(inputs.votes[n], rows, inputs.u[n], K, desk.turned, to);
+        }
+      });
+      for (std::int64_t m = 0; !from.given() && m < members; m += run) {
+        scatter<T, kBlock<T>>(desk.grad_u + m * K * kBlock<T>, run * K, block.samples, stride,
+                              args.grad_u + block.first * stride + input(at + m) * K);
+      }
+    }
   }
 }
 
@@ -486,12 +480,11 @@ void add_up_bias(const RoutingBackwardArgs<T>& args, const T* kept) {
   const std::int64_t grads = args.detach ? 1 : shape.iterations;
   for (std::int64_t row = 0; row < rows; ++row) args.grad_bias[row] = T{0};
   for (std::int64_t index = 0; index < blocks_of<T>(shape.batch); ++index) {
-    const SampleBlock block = sample_block<T>(shape.batch, index);
     for (std::int64_t t = 0; t < grads; ++t) {
-      const T* grad = kept + index * vectors * span + t * rows * block.width;
+      const T* grad = kept + index * vectors * span + t * span;
       for (std::int64_t row = 0; row < rows; ++row) {
         T sum = T{0};
-        for (int s = 0; s < block.width; ++s) sum += grad[row * block.width + s];
+        for (int s = 0; s < kBlock<T>; ++s) sum += grad[row * kBlock<T> + s];
         args.grad_bias[row] += sum;
       }
     }
@@ -513,40 +506,33 @@ void route_backward(const RoutingBackwardArgs<T>& args) {
   T* places = shelf.take(piece_places(shape, args.types) * lying_gradient<T>(shape));
   T* desks = shelf.next;
 
-  // Calls body(Fixed<W>, block, kept, desk).
+  // Calls body(block, kept, desk).
   const auto in_block = [&](std::int64_t part, std::int64_t index, const auto& body) {
     const SampleBlock block = sample_block<T>(shape.batch, index);
     const Desk<T> desk({desks + part * desk_size}, shape, args.detach);
-    with_width<T>(block.width, [&](auto width) {
-      const Kept<T> kept{kept_data + index * vectors * span, rows * block.width, shape.iterations,
-                         args.detach};
-      body(width, block, kept, desk);
-    });
+    const Kept<T> kept{kept_data + index * vectors * span, span, shape.iterations, args.detach};
+    body(block, kept, desk);
   };
   in_parts(blocks, parts, [&](std::int64_t part, std::int64_t index) {
-    in_block(part, index,
-             [&](auto width, const SampleBlock& block, const Kept<T>& kept, const Desk<T>& desk) {
-               constexpr int W = static_cast<int>(std::int64_t{decltype(width){}});
-               begin<T, W>(args, block, kept, desk);
-             });
+    in_block(part, index, [&](const SampleBlock& block, const Kept<T>& kept, const Desk<T>& desk) {
+      begin<T>(args, block, kept, desk);
+    });
   });
   for (std::int64_t t = shape.iterations - 1; t > 0 && !args.detach; --t) {
     // Blocks side by side share the weights of a chunk while these are in the cache.
     in_parts(items, parts, [&](std::int64_t part, std::int64_t item) {
       const std::int64_t index = item % blocks, chunk = item / blocks;
       in_block(part, index,
-               [&](auto width, const SampleBlock& block, const Kept<T>& kept, const Desk<T>& desk) {
-                 constexpr int W = static_cast<int>(std::int64_t{decltype(width){}});
-                 add_chunk<T, W>(args, from, block, chunk, kept, t, desk,
-                                 sums + (index * chunks + chunk) * span);
+               [&](const SampleBlock& block, const Kept<T>& kept, const Desk<T>& desk) {
+                 add_chunk<T>(args, from, block, chunk, kept, t, desk,
+                              sums + (index * chunks + chunk) * span);
                });
     });
     in_parts(blocks, parts, [&](std::int64_t part, std::int64_t index) {
       in_block(part, index,
-               [&](auto width, const SampleBlock& block, const Kept<T>& kept, const Desk<T>& desk) {
-                 constexpr int W = static_cast<int>(std::int64_t{decltype(width){}});
-                 step_back<T, W>(args, block, kept, t, sums + index * chunks * span,
-                                 grad_totals + index * span, desk);
+               [&](const SampleBlock& block, const Kept<T>& kept, const Desk<T>& desk) {
+                 step_back<T>(args, block, kept, t, sums + index * chunks * span,
+                              grad_totals + index * span, desk);
                });
     });
   }

@@ -23,7 +23,7 @@ struct Desk {
 };
 
 // One iteration over the inputs of a chunk.
-template <class T, int W>
+template <class T>
 struct Pass {
   const RoutingArgs<T>& args;
   const VoteSource<T>& from;
@@ -46,45 +46,45 @@ struct Pass {
     T* votes[N];
     for (int n = 0; n < N; ++n) {
       inputs[n] = first + n;
-      numbers[n] = u + n * K * W;
-      votes[n] = desk.votes + n * shape.rows() * W;
+      numbers[n] = u + n * K * kBlock<T>;
+      votes[n] = desk.votes + n * shape.rows() * kBlock<T>;
       if (equal() && !from.given()) {
-        product<true, T, W>(from.weights_of(inputs[n]), shape.rows(), K, numbers[n], sums);
+        product<true, T>(from.weights_of(inputs[n]), shape.rows(), K, numbers[n], sums);
       }
     }
     if (equal() && !from.given()) return;
     if (total != nullptr) {
       const T* x[1] = {total};
-      votes_and_dots<N, 1, T, W>(from, block, inputs, numbers, x, votes, desk.couplings);
+      votes_and_dots<N, 1, T>(from, block, inputs, numbers, x, votes, desk.couplings);
     } else {
-      votes_of<N, T, W>(from, block, inputs, numbers, votes);
+      votes_of<N, T>(from, block, inputs, numbers, votes);
     }
     for (int n = 0; n < N; ++n) {
-      T* couplings = desk.couplings + n * J * W;
+      T* couplings = desk.couplings + n * J * kBlock<T>;
       if (equal()) {
-        for (std::int64_t j = 0; j < J * W; ++j) couplings[j] = T{1};
+        for (std::int64_t j = 0; j < J * kBlock<T>; ++j) couplings[j] = T{1};
         continue;
       }
-      couplings_of<T, W>(shape, args.leaky,
-                         args.logits != nullptr ? args.logits + inputs[n] * J : nullptr,
-                         total != nullptr ? couplings : nullptr, couplings);
+      couplings_of<T>(shape, args.leaky,
+                      args.logits != nullptr ? args.logits + inputs[n] * J : nullptr,
+                      total != nullptr ? couplings : nullptr, couplings);
       if (last && args.couplings != nullptr) {
-        scatter<T, W>(couplings, J, block.samples, shape.inputs * J,
-                      args.couplings + (block.first * shape.inputs + inputs[n]) * J);
+        scatter<T, kBlock<T>>(couplings, J, block.samples, shape.inputs * J,
+                              args.couplings + (block.first * shape.inputs + inputs[n]) * J);
       }
     }
-    add_scaled<N, T, W>(desk.couplings, J * W, votes, J, D, sums);
+    add_scaled<N, T>(desk.couplings, J * kBlock<T>, votes, J, D, sums);
   }
 
   // sums [rows][W] <- the sum over a chunk.
   void over_chunk(std::int64_t chunk, T* sums) const {
     const RoutingShape& shape = args.shape;
-    const Chunk<T, W> of(shape, chunk, desk.piece, sums);
+    const Chunk<T> of(shape, chunk, desk.piece, sums);
     of.for_each_group([&](std::int64_t first, std::int64_t count, T* piece) {
-      gather_inputs<T, W>(from, block, first, count, desk.u);
-      in_pairs<T, W>(count, [&](auto together, std::int64_t at) {
+      gather_inputs<T>(from, block, first, count, desk.u);
+      in_pairs<T>(count, [&](auto together, std::int64_t at) {
         constexpr int N = static_cast<int>(std::int64_t{decltype(together){}});
-        this->template add<N>(first + at, desk.u + at * shape.input_size * W, piece);
+        this->template add<N>(first + at, desk.u + at * shape.input_size * kBlock<T>, piece);
       });
     });
     if (equal() && last && args.couplings != nullptr) {
@@ -99,7 +99,7 @@ struct Pass {
 };
 
 // s and v of a block from the sums of its chunks; total += v.
-template <class T, int W>
+template <class T>
 void finish(const RoutingArgs<T>& args, const SampleBlock& block, std::int64_t iteration,
             const T* chunks, T* s, T* v, T* total) {
   const RoutingShape& shape = args.shape;
@@ -108,20 +108,22 @@ void finish(const RoutingArgs<T>& args, const SampleBlock& block, std::int64_t i
   const T scale = equal ? first_coupling<T>(shape, args.leaky) : T{1};
   for (std::int64_t row = 0; row < rows; ++row) {
     const T beta = args.bias != nullptr ? args.bias[row] : T{0};
-    for (int i = 0; i < W; ++i) {
-      T sum = chunks[row * W + i];
-      for (std::int64_t c = 1; c < shape.chunks(); ++c) sum += chunks[c * span + row * W + i];
-      s[row * W + i] = sum * scale + beta;
+    for (int i = 0; i < kBlock<T>; ++i) {
+      T sum = chunks[row * kBlock<T> + i];
+      for (std::int64_t c = 1; c < shape.chunks(); ++c)
+        sum += chunks[c * span + row * kBlock<T> + i];
+      s[row * kBlock<T> + i] = sum * scale + beta;
     }
   }
-  squash_rows<T, W>(shape, s, v);
+  squash_rows<T>(shape, s, v);
   const std::int64_t at = block.first * rows;
-  scatter<T, W>(s, rows, block.samples, rows, args.s + iteration * shape.batch * rows + at);
+  scatter<T, kBlock<T>>(s, rows, block.samples, rows, args.s + iteration * shape.batch * rows + at);
   if (iteration + 1 == shape.iterations) {
-    scatter<T, W>(v, rows, block.samples, rows, args.v + at);
+    scatter<T, kBlock<T>>(v, rows, block.samples, rows, args.v + at);
     return;
   }
-  for (std::int64_t n = 0; n < rows * W; ++n) total[n] = (iteration > 0 ? total[n] : T{0}) + v[n];
+  for (std::int64_t n = 0; n < rows * kBlock<T>; ++n)
+    total[n] = (iteration > 0 ? total[n] : T{0}) + v[n];
 }
 
 template <class T>
@@ -141,22 +143,16 @@ void route(const RoutingArgs<T>& args) {
       const SampleBlock block = sample_block<T>(shape.batch, item % blocks);
       const std::int64_t chunk = item / blocks;
       const Desk<T> desk({desks + part * routing_desk<T>(shape)}, shape);
-      with_width<T>(block.width, [&](auto width) {
-        constexpr int W = static_cast<int>(std::int64_t{decltype(width){}});
-        const T* total = t > 0 ? totals + block.index * span : nullptr;
-        const Pass<T, W> pass{args, from, block, total, t + 1 == shape.iterations, desk};
-        pass.over_chunk(chunk, sums + (block.index * chunks + chunk) * span);
-      });
+      const T* total = t > 0 ? totals + block.index * span : nullptr;
+      const Pass<T> pass{args, from, block, total, t + 1 == shape.iterations, desk};
+      pass.over_chunk(chunk, sums + (block.index * chunks + chunk) * span);
     });
     const std::int64_t finishing = blocks < parts ? blocks : parts;
     in_parts(blocks, finishing, [&](std::int64_t part, std::int64_t index) {
       const SampleBlock block = sample_block<T>(shape.batch, index);
       const Desk<T> desk({desks + part * routing_desk<T>(shape)}, shape);
-      with_width<T>(block.width, [&](auto width) {
-        constexpr int W = static_cast<int>(std::int64_t{decltype(width){}});
-        finish<T, W>(args, block, t, sums + index * chunks * span, desk.votes, desk.piece,
-                     totals + index * span);
-      });
+      finish<T>(args, block, t, sums + index * chunks * span, desk.votes, desk.piece,
+                totals + index * span);
     });
   }
 }

@@ -17,7 +17,6 @@ namespace {
 // A block of samples.
 struct SampleBlock {
   std::int64_t index, first, samples;
-  int width;  // of its arrays: the samples, rounded up to a quarter, a half or a whole of kBlock
 };
 
 template <class T>
@@ -25,17 +24,7 @@ POLYAD_INLINE SampleBlock sample_block(std::int64_t batch, std::int64_t index) {
   constexpr int whole = kBlock<T>;
   const std::int64_t first = index * whole;
   const std::int64_t samples = batch - first < whole ? batch - first : whole;
-  const int width = samples <= whole / 4 ? whole / 4 : samples <= whole / 2 ? whole / 2 : whole;
-  return {index, first, samples, width};
-}
-
-// Calls body(Fixed<W>) with the width of a block.
-template <class T, class Body>
-POLYAD_INLINE void with_width(int width, const Body& body) {
-  constexpr int whole = kBlock<T>;
-  if (width == whole) return body(Fixed<whole>{});
-  if (width == whole / 2) return body(Fixed<whole / 2>{});
-  body(Fixed<whole / 4>{});
+  return {index, first, samples};
 }
 
 // Where votes come from: weights and inputs, or an array.
@@ -56,62 +45,62 @@ struct VoteSource {
 
 // u [count K][W] <- the inputs first .. first + count - 1 of a block; nothing where votes are
 // given.
-template <class T, int W>
+template <class T>
 POLYAD_INLINE void gather_inputs(const VoteSource<T>& from, const SampleBlock& block,
                                  std::int64_t first, std::int64_t count, T* u) {
   if (from.given()) return;
   const std::int64_t K = from.shape.input_size, stride = from.shape.inputs * K;
-  gather<T, W>(from.u + block.first * stride + first * K, stride, block.samples, count * K, u);
+  gather<T, kBlock<T>>(from.u + block.first * stride + first * K, stride, block.samples, count * K,
+                       u);
 }
 
 // votes [rows][W] of N inputs, whose numbers u [K][W] are gathered.
-template <int N, class T, int W>
+template <int N, class T>
 POLYAD_INLINE void votes_of(const VoteSource<T>& from, const SampleBlock& block,
                             const std::int64_t (&inputs)[N], const T* const (&u)[N],
                             T* const (&votes)[N]) {
   const std::int64_t rows = from.shape.rows(), stride = from.shape.inputs * rows;
   for (int n = 0; n < N; ++n) {
     if (!from.given()) {
-      product<false, T, W>(from.weights_of(inputs[n]), rows, from.shape.input_size, u[n], votes[n]);
+      product<false, T>(from.weights_of(inputs[n]), rows, from.shape.input_size, u[n], votes[n]);
     } else {
-      gather<T, W>(from.votes + block.first * stride + inputs[n] * rows, stride, block.samples,
-                   rows, votes[n]);
+      gather<T, kBlock<T>>(from.votes + block.first * stride + inputs[n] * rows, stride,
+                           block.samples, rows, votes[n]);
     }
   }
 }
 
 // The same, and their dot products with M vectors x [rows][W]: out + (n M + m) J W, [J][W].
-template <int N, int M, class T, int W>
+template <int N, int M, class T>
 POLYAD_INLINE void votes_and_dots(const VoteSource<T>& from, const SampleBlock& block,
                                   const std::int64_t (&inputs)[N], const T* const (&u)[N],
                                   const T* const (&x)[M], T* const (&votes)[N], T* out) {
   const std::int64_t J = from.shape.outputs, D = from.shape.output_size;
   if (from.given()) {
-    votes_of<N, T, W>(from, block, inputs, u, votes);
-    return dots<N, M, T, W>(votes, J, D, x, out);
+    votes_of<N, T>(from, block, inputs, u, votes);
+    return dots<N, M, T>(votes, J, D, x, out);
   }
   const T* w[N];
   for (int n = 0; n < N; ++n) w[n] = from.weights_of(inputs[n]);
-  votes_and_dots<N, M, T, W>(w, from.shape.input_size, u, J, D, x, votes, out);
+  votes_and_dots<N, M, T>(w, from.shape.input_size, u, J, D, x, votes, out);
 }
 
 // couplings [J][W] of an input: softmax of its logits [J], which may be null, plus agreements
 // [J][W], which may be null too, and may be couplings.
-template <class T, int W>
+template <class T>
 POLYAD_INLINE void couplings_of(const RoutingShape& shape, bool leaky, const T* logits,
                                 const T* agreements, T* couplings) {
-  using L = Lanes<T, W>;
-  using Part = typename L::Part;
-  for (int p = 0; p < L::kParts; ++p) {
-    const int at = p * L::kWidth;
+  for (int p = 0; p < kParts<T>; ++p) {
+    const int at = p * kLanes<T>;
     const auto logit = [&](std::int64_t j) {
-      const Part l = agreements != nullptr ? L::load(agreements + j * W + at) : Part{};
+      const Vector<T> l =
+          agreements != nullptr ? load(agreements + j * kBlock<T> + at) : Vector<T>{};
       return logits != nullptr ? l + logits[j] : l;
     };
-    softmax<Part>(
+    softmax<Vector<T>>(
         shape.outputs, leaky, logit,
-        [&](std::int64_t j) { return L::load(couplings + j * W + at); },
-        [&](std::int64_t j, const Part& c) { L::store(couplings + j * W + at, c); });
+        [&](std::int64_t j) { return load(couplings + j * kBlock<T> + at); },
+        [&](std::int64_t j, const Vector<T>& c) { store(couplings + j * kBlock<T> + at, c); });
   }
 }
 
@@ -122,48 +111,44 @@ POLYAD_INLINE T first_coupling(const RoutingShape& shape, bool leaky) {
 }
 
 // v [rows][W] <- squash of every output capsule of s [rows][W]
-template <class T, int W>
+template <class T>
 POLYAD_INLINE void squash_rows(const RoutingShape& shape, const T* s, T* v) {
-  using L = Lanes<T, W>;
-  using Part = typename L::Part;
   const std::int64_t D = shape.output_size;
   for (std::int64_t j = 0; j < shape.outputs; ++j) {
-    for (int p = 0; p < L::kParts; ++p) {
-      const std::int64_t at = j * D * W + p * L::kWidth;
-      const auto of = [&](std::int64_t d) { return L::load(s + at + d * W); };
-      const Length<Part> length = length_of<T, Part>(D, of);
-      for (std::int64_t d = 0; d < D; ++d) L::store(v + at + d * W, length.phi * of(d));
+    for (int p = 0; p < kParts<T>; ++p) {
+      const std::int64_t at = j * D * kBlock<T> + p * kLanes<T>;
+      const auto of = [&](std::int64_t d) { return load(s + at + d * kBlock<T>); };
+      const Length<Vector<T>> length = length_of<T, Vector<T>>(D, of);
+      for (std::int64_t d = 0; d < D; ++d) store(v + at + d * kBlock<T>, length.phi * of(d));
     }
   }
 }
 
 // grad_s [rows][W] <- the adjoint, from grad = dL/dv [rows][W]
-template <class T, int W>
+template <class T>
 POLYAD_INLINE void squash_rows_backward(const RoutingShape& shape, const T* s, const T* grad,
                                         T* grad_s) {
-  using L = Lanes<T, W>;
-  using Part = typename L::Part;
   const std::int64_t D = shape.output_size;
   for (std::int64_t j = 0; j < shape.outputs; ++j) {
-    for (int p = 0; p < L::kParts; ++p) {
-      const std::int64_t at = j * D * W + p * L::kWidth;
-      const auto of = [&](std::int64_t d) { return L::load(s + at + d * W); };
-      const Length<Part> length = length_of<T, Part>(D, of);
-      Part along = {};
+    for (int p = 0; p < kParts<T>; ++p) {
+      const std::int64_t at = j * D * kBlock<T> + p * kLanes<T>;
+      const auto of = [&](std::int64_t d) { return load(s + at + d * kBlock<T>); };
+      const Length<Vector<T>> length = length_of<T, Vector<T>>(D, of);
+      Vector<T> along = {};
       for (std::int64_t d = 0; d < D; ++d) {
-        along += of(d) * length.inverse * L::load(grad + at + d * W);
+        along += of(d) * length.inverse * load(grad + at + d * kBlock<T>);
       }
       along = along * length.radial;
       for (std::int64_t d = 0; d < D; ++d) {
-        const Part g = L::load(grad + at + d * W) + along * (of(d) * length.inverse);
-        L::store(grad_s + at + d * W, length.phi * g);
+        const Vector<T> g = load(grad + at + d * kBlock<T>) + along * (of(d) * length.inverse);
+        store(grad_s + at + d * kBlock<T>, length.phi * g);
       }
     }
   }
 }
 
 // A chunk of inputs, summed piece by piece.
-template <class T, int W>
+template <class T>
 struct Chunk {
   const RoutingShape& shape;
   std::int64_t begin, end;
@@ -181,7 +166,7 @@ struct Chunk {
   template <class Body>
   POLYAD_INLINE void for_each_group(const Body& body) const {
     const std::int64_t group = group_of<T>(shape), rows = shape.rows();
-    const auto bytes = static_cast<std::size_t>(rows * W) * sizeof(T);
+    const auto bytes = static_cast<std::size_t>(rows * kBlock<T>) * sizeof(T);
     std::memset(sums, 0, bytes);
     if (piece != sums) std::memset(piece, 0, bytes);
     for (std::int64_t first = begin; first < end; first += kPiece) {
@@ -189,15 +174,15 @@ struct Chunk {
       for (std::int64_t at = first; at < stop; at += group) {
         body(at, at + group < stop ? group : stop - at, piece);
       }
-      if (piece != sums) move_into(piece, rows * W, sums);
+      if (piece != sums) move_into(piece, rows * kBlock<T>, sums);
     }
   }
 };
 
 // Calls body(Fixed<N>, at) for `count` inputs, N of them together.
-template <class T, int W, class Body>
+template <class T, class Body>
 POLYAD_INLINE void in_pairs(std::int64_t count, const Body& body) {
-  constexpr int N = kTogether<T, W>;
+  constexpr int N = kTogether<T>;
   std::int64_t at = 0;
   for (; at + N <= count; at += N) body(Fixed<N>{}, at);
   if constexpr (N > 1) {

@@ -7,7 +7,7 @@
 namespace polyad::capsule {
 namespace {
 
-// Samples of a whole block: one cache line. The last block of a batch may be narrower.
+// Samples of a block: one cache line. Lanes beyond the end of the batch hold zeros.
 template <class T>
 constexpr int kBlock = 64 / sizeof(T);
 

@@ -10,8 +10,6 @@
 #include "common/device.hpp"
 
 #ifndef __CUDACC__
-#include <type_traits>
-
 #include "common/vector.hpp"
 #endif
 
@@ -154,28 +152,6 @@ POLYAD_INLINE Vector<double> sqrt_of(const Vector<double>& x) {
   Vector<double> y = {};
   for (int i = 0; i < kLanes<double>; ++i) y[i] = __builtin_sqrt(x[i]);
   return y;
-}
-
-// Registers of fewer lanes than the level's go through whole ones.
-template <class V, class Function>
-POLYAD_INLINE V of_few_lanes(const V& x, const Function& function) {
-  using T = std::remove_cv_t<std::remove_reference_t<decltype(x[0])> >;
-  static_assert(sizeof(V) < sizeof(Vector<T>));
-  Vector<T> whole = {};
-  std::memcpy(&whole, &x, sizeof(x));
-  whole = function(whole);
-  V y;
-  std::memcpy(&y, &whole, sizeof(y));
-  return y;
-}
-
-template <class V>
-POLYAD_INLINE V exp_of(const V& x) {
-  return of_few_lanes(x, [](const auto& whole) { return exp_of(whole); });
-}
-template <class V>
-POLYAD_INLINE V sqrt_of(const V& x) {
-  return of_few_lanes(x, [](const auto& whole) { return sqrt_of(whole); });
 }
 
 #endif
