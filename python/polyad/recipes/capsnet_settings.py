@@ -23,8 +23,6 @@ parameters as the preset's CapsNet."""
 SMALL_PICTURES = 16
 """Pictures with a side below it take the preset 'digits' if none is named, others 'small'."""
 
-OF_PRESET = ("epochs", "batch", "lr", "decay", "decay_steps", "cooldown", "shift")
-
 
 @dataclass(frozen=True)
 class Preset:
