@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-GUIDES = ["README.md", "docs/hypernet.md", "docs/ntm.md"]
+GUIDES = ["README.md", "docs/hypernet.md", "docs/ntm.md", "docs/capsule.md"]
 DOCUMENTS = [*GUIDES, "CONTRIBUTING.md", "csrc/README.md", "docs/README.md"]
 
 
