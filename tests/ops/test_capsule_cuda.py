@@ -18,6 +18,8 @@ from capsule_cases import (
 )
 from ntm_cases import get, put
 
+from polyad.ops import capsule as ops
+
 pytestmark = pytest.mark.cuda
 
 FORMS = {"own weights": {}, "shared weights": {"types": 3}, "votes": {"votes": True}}
@@ -122,6 +124,16 @@ def test_closed_connections(rng, iterations):
     inputs["logits"][:, 1] = -np.inf
     inputs["logits"][4, :3] = -np.inf
     expect_reference(rng, inputs, "cuda", iterations=iterations, couplings=True)
+
+
+@pytest.mark.parametrize("J", [4, 200])
+def test_couplings_add_up(rng, J):
+    inputs = on(draw(rng, 5, 20, J), "cuda")
+    _, c = ops.routing_with_couplings(**inputs)
+    assert not c.requires_grad
+    np.testing.assert_allclose(get(c).sum(-1), np.ones((5, 20)), rtol=1e-13)
+    _, c = ops.routing_with_couplings(**inputs, leaky=True)
+    assert (get(c).sum(-1) < 1).all()
 
 
 def test_a_sample_that_is_not_a_number_spoils_no_other(rng):
