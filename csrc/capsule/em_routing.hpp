@@ -116,25 +116,29 @@ struct EmRoutingBackwardArgs {
 template <class T>
 constexpr std::int64_t kMostLanes = 64 / static_cast<std::int64_t>(sizeof(T));
 
+// Inputs that are taken together: what is read for one of them, the Gaussians and the sums, serves
+// the others as well.
+constexpr std::int64_t kEmInputs = 4;
+
 template <class T>
 constexpr std::int64_t em_padded_batch(const EmShape& shape) {
   return (shape.batch + kMostLanes<T> - 1) / kMostLanes<T> * kMostLanes<T>;
 }
 
 // Elements of scratch on the CPU: the Gaussians of each block, what each chunk sums for it, and the
-// working space of every part.
+// working space of every part, which takes kEmInputs at a time.
 template <class T>
 constexpr std::int64_t em_routing_scratch(const EmShape& shape, std::int64_t parts) {
   const std::int64_t J = shape.outputs, rows = shape.rows();
   return em_padded_batch<T>(shape) * (2 * rows + J + shape.chunks() * (2 * rows + J)) +
-         parts * kMostLanes<T> * (rows + J + shape.pose() + 1);
+         parts * kMostLanes<T> * kEmInputs * (rows + J + shape.pose() + 1);
 }
 template <class T>
 constexpr std::int64_t em_routing_backward_scratch(const EmShape& shape, std::int64_t parts) {
   const std::int64_t J = shape.outputs, rows = shape.rows();
   return em_padded_batch<T>(shape) *
              (shape.iterations * (4 * rows + 2 * J) + 2 * J + shape.chunks() * (3 * rows + J)) +
-         parts * kMostLanes<T> * (3 * rows + 2 * J + 2 * shape.pose() + 1);
+         parts * kMostLanes<T> * (kEmInputs * (3 * rows + 2 * J + shape.pose() + 1) + shape.pose());
 }
 
 void em_routing(const EmRoutingArgs<float>& args);

@@ -153,49 +153,58 @@ void m_step_adjoint(const EmRoutingBackwardArgs<T>& args, const Block<T>& block,
   }
 }
 
-// couplings [J][L] <- R, and slopes [J][L] <- r', from the votes [J, P][L] of an input; `before` is
-// null at t = 1.
-template <class T, class Size>
-POLYAD_INLINE void e_step(std::int64_t J, const Size& P, const T* votes, const Densities<T>* before,
-                          const Adjoints<T>& of, T* couplings, T* slopes) {
+// Working arrays of N inputs: N times [J][L] and N times [J, P][L], one input after the other.
+template <class T>
+struct Desk {
+  T* activations;  // [N][L]
+  T* couplings;    // [N][J][L] R
+  T* slopes;       // [N][J][L] r'
+  T* votes;        // [N][J, P][L]
+
+  Desk(const EmShape& shape, Space<T>& space)
+      : activations(space.take(kInputs * kLanes<T>)),
+        couplings(space.take(kInputs * shape.outputs * kLanes<T>)),
+        slopes(space.take(kInputs * shape.outputs * kLanes<T>)),
+        votes(space.take(kInputs * shape.rows() * kLanes<T>)) {}
+};
+
+// R and r' of N inputs from their votes; `before` is null at t = 1. means[n] = sum_j R_j r'_j.
+template <int N, class T, class Size>
+POLYAD_INLINE void e_step(std::int64_t J, const Size& P, const Densities<T>* before,
+                          const Adjoints<T>& of, const Desk<T>& desk, Vector<T> (&means)[N]) {
   constexpr int L = kLanes<T>;
+  const std::int64_t rows = J * P;
   for (std::int64_t j = 0; j < J; ++j) {
-    Vector<T> logit = {}, slope = load(of.gamma + j * L);
-    if (before != nullptr) logit = load(before->offset + j * L);
-    for (std::int64_t h = 0; h < P; ++h) {
-      const std::int64_t at = (j * P + h) * L;
-      const Vector<T> vote = load(votes + at);
-      slope += assigned_slope(vote - load(of.at.mu + at), load(of.alpha + at), load(of.nu + at));
+    Vector<T> logit[N], slope[N];
+    for (int n = 0; n < N; ++n) {
+      slope[n] = load(of.gamma + j * L);
+      logit[n] = before != nullptr ? load(before->offset + j * L) : Vector<T>{};
+    }
+    for (std::int64_t at = j * P * L; at < (j + 1) * P * L; at += L) {
+      const Vector<T> mu = load(of.at.mu + at), alpha = load(of.alpha + at), nu = load(of.nu + at);
+      for (int n = 0; n < N; ++n) {
+        slope[n] += assigned_slope(load(desk.votes + n * rows * L + at) - mu, alpha, nu);
+      }
       if (before != nullptr) {
-        const Vector<T> d = vote - load(before->mu + at);
-        logit -= d * d * load(before->sharp + at);
+        const Vector<T> last = load(before->mu + at), sharp = load(before->sharp + at);
+        for (int n = 0; n < N; ++n) {
+          const Vector<T> d = load(desk.votes + n * rows * L + at) - last;
+          logit[n] -= d * d * sharp;
+        }
       }
     }
-    store(couplings + j * L, bounded_logit<T>(logit));
-    store(slopes + j * L, slope);
+    for (int n = 0; n < N; ++n) {
+      store(desk.couplings + (n * J + j) * L,
+            before != nullptr ? bounded_logit<T>(logit[n]) : splat(T{1} / static_cast<T>(J)));
+      store(desk.slopes + (n * J + j) * L, slope[n]);
+    }
   }
-  if (before != nullptr) return couple(J, couplings);
-  for (std::int64_t j = 0; j < J; ++j) store(couplings + j * L, splat(T{1} / static_cast<T>(J)));
-}
-
-// sum_j R_j r'_j
-template <class T>
-POLYAD_INLINE Vector<T> expected(std::int64_t J, const T* couplings, const T* slopes) {
-  Vector<T> sum = {};
-  for (std::int64_t j = 0; j < J; ++j) {
-    sum += load(couplings + j * kLanes<T>) * load(slopes + j * kLanes<T>);
-  }
-  return sum;
-}
-
-template <class T, class Side>
-POLYAD_INLINE void store_votes(const Pose<T, Side>& pose, const T* weight, std::int64_t J,
-                               const Side& side, T* votes) {
-  const std::int64_t P = side * side;
-  for (std::int64_t j = 0; j < J; ++j) {
-    for_votes(pose, weight + j * P, side, [&](std::int64_t h, const Vector<T>& vote) {
-      store(votes + (j * P + h) * kLanes<T>, vote);
-    });
+  for (int n = 0; n < N; ++n) {
+    if (before != nullptr) couple(J, desk.couplings + n * J * L);
+    means[n] = Vector<T>{};
+    for (std::int64_t at = n * J * L; at < (n + 1) * J * L; at += L) {
+      means[n] += load(desk.couplings + at) * load(desk.slopes + at);
+    }
   }
 }
 
@@ -222,68 +231,90 @@ template <class T, class Side>
 void gather_sums(const EmRoutingBackwardArgs<T>& args, const Side& side, const Block<T>& block,
                  std::int64_t chunk, const Densities<T>* before, const Adjoints<T>& of,
                  const Sums<T>& sums, Space<T> work) {
+  using V = Vector<T>;
   constexpr int L = kLanes<T>;
   const std::int64_t I = args.shape.inputs, J = args.shape.outputs;
-  const std::int64_t P = side * side;
-  T* pose = work.take(P * L);
-  T* activation = work.take(L);
-  T* couplings = work.take(J * L);
-  T* slopes = work.take(J * L);
-  T* votes = work.take(J * P * L);
+  const std::int64_t P = side * side, rows = J * P;
+  T* poses = work.take(kInputs * P * L);
+  const Desk<T> desk(args.shape, work);
   std::memset(sums.zeroth, 0, static_cast<std::size_t>(Sums<T>::elements(args.shape)) * sizeof(T));
   const std::int64_t start = chunk * args.shape.chunk();
-  const std::int64_t end = start + args.shape.chunk() < I ? start + args.shape.chunk() : I;
-  for (std::int64_t i = start; i < end; ++i) {
-    load_input(args, block, i, pose, activation);
-    const Pose<T, Side> of_input(pose, side);
-    const T* weight = args.weight + i * J * P;
+  const std::int64_t stop = start + args.shape.chunk() < I ? start + args.shape.chunk() : I;
+  for_inputs<kInputs>(start, stop, [&]<int N>(std::int64_t i, const Fixed<N>&) {
+    load_votes<N>(args, block, i, side, poses, desk.activations, desk.votes);
     if (before == nullptr) {
-      const Vector<T> assigned = load(activation) * (T{1} / static_cast<T>(J));
-      for (std::int64_t j = 0; j < J; ++j) {
-        for_votes(of_input, weight + j * P, side, [&](std::int64_t h, const Vector<T>& vote) {
-          T* residual = sums.residual + (j * P + h) * L;
-          store(residual, load(residual) + assigned * (vote - load(of.at.mu + (j * P + h) * L)));
-        });
+      V assigned[N];
+      for (int n = 0; n < N; ++n) {
+        assigned[n] = load(desk.activations + n * L) * (T{1} / static_cast<T>(J));
       }
-      continue;
+      for (std::int64_t at = 0; at < rows * L; at += L) {
+        const V mu = load(of.at.mu + at);
+        V residual = load(sums.residual + at);
+        for (int n = 0; n < N; ++n) {
+          residual += assigned[n] * (load(desk.votes + n * rows * L + at) - mu);
+        }
+        store(sums.residual + at, residual);
+      }
+      return;
     }
-    store_votes(of_input, weight, J, side, votes);
-    e_step(J, P, votes, before, of, couplings, slopes);
-    const Vector<T> mean = expected(J, couplings, slopes);
+    V means[N];
+    e_step(J, P, before, of, desk, means);
     for (std::int64_t j = 0; j < J; ++j) {
-      const Vector<T> assigned = load(couplings + j * L) * load(activation);
-      const Vector<T> grad = assigned * (load(slopes + j * L) - mean);
-      store(sums.zeroth + j * L, load(sums.zeroth + j * L) + grad);
+      V assigned[N], grad[N], zeroth = load(sums.zeroth + j * L);
+      for (int n = 0; n < N; ++n) {
+        assigned[n] = load(desk.couplings + (n * J + j) * L) * load(desk.activations + n * L);
+        grad[n] = assigned[n] * (load(desk.slopes + (n * J + j) * L) - means[n]);
+        zeroth += grad[n];
+      }
+      store(sums.zeroth + j * L, zeroth);
       for (std::int64_t at = j * P * L; at < (j + 1) * P * L; at += L) {
-        const Vector<T> vote = load(votes + at);
-        const Vector<T> d = vote - load(before->mu + at), scaled = grad * d;
-        store(sums.first + at, load(sums.first + at) + scaled);
-        store(sums.second + at, load(sums.second + at) + scaled * d);
-        store(sums.residual + at,
-              load(sums.residual + at) + assigned * (vote - load(of.at.mu + at)));
+        const V mu = load(of.at.mu + at), last = load(before->mu + at);
+        V first = load(sums.first + at), second = load(sums.second + at);
+        V residual = load(sums.residual + at);
+        for (int n = 0; n < N; ++n) {
+          const V vote = load(desk.votes + n * rows * L + at), d = vote - last;
+          const V scaled = grad[n] * d;
+          first += scaled;
+          second += scaled * d;
+          residual += assigned[n] * (vote - mu);
+        }
+        store(sums.first + at, first);
+        store(sums.second + at, second);
+        store(sums.residual + at, residual);
       }
     }
-  }
+  });
 }
 
-// to [J, P][L] <- (t > 1: +=) what iteration t gives the votes' gradient.
-template <class T>
-POLYAD_INLINE void add_to_votes(std::int64_t J, std::int64_t P, const Vector<T>& activation,
-                                const Vector<T>& mean, const T* votes, const T* couplings,
-                                const T* slopes, const Densities<T>* before, const Adjoints<T>& of,
-                                T* to) {
+// to [N][J, P][L] <- (t > 1: +=) what iteration t gives the votes' gradient.
+template <int N, class T, class Size>
+POLYAD_INLINE void add_to_votes(std::int64_t J, const Size& P, const Densities<T>* before,
+                                const Adjoints<T>& of, const Desk<T>& desk,
+                                const Vector<T> (&means)[N], T* to) {
+  using V = Vector<T>;
   constexpr int L = kLanes<T>;
+  const std::int64_t rows = J * P;
   for (std::int64_t j = 0; j < J; ++j) {
-    const Vector<T> assigned = load(couplings + j * L) * activation;
-    const Vector<T> grad = 2 * assigned * (load(slopes + j * L) - mean);
+    V assigned[N], grad[N];
+    for (int n = 0; n < N; ++n) {
+      assigned[n] = load(desk.couplings + (n * J + j) * L) * load(desk.activations + n * L);
+      grad[n] = 2 * assigned[n] * (load(desk.slopes + (n * J + j) * L) - means[n]);
+    }
     for (std::int64_t at = j * P * L; at < (j + 1) * P * L; at += L) {
-      const Vector<T> vote = load(votes + at), d = vote - load(of.at.mu + at);
-      const Vector<T> here = assigned * (2 * load(of.alpha + at) * d + load(of.nu + at));
+      const V mu = load(of.at.mu + at), alpha = 2 * load(of.alpha + at), nu = load(of.nu + at);
       if (before == nullptr) {
-        store(to + at, here);
-      } else {
-        const Vector<T> off = vote - load(before->mu + at);
-        store(to + at, load(to + at) + (here - grad * (off * load(before->sharp + at))));
+        for (int n = 0; n < N; ++n) {
+          const V d = load(desk.votes + n * rows * L + at) - mu;
+          store(to + n * rows * L + at, assigned[n] * (alpha * d + nu));
+        }
+        continue;
+      }
+      const V last = load(before->mu + at), sharp = load(before->sharp + at);
+      for (int n = 0; n < N; ++n) {
+        const V vote = load(desk.votes + n * rows * L + at);
+        T* sum = to + n * rows * L + at;
+        const V here = assigned[n] * (alpha * (vote - mu) + nu);
+        store(sum, load(sum) + (here - grad[n] * ((vote - last) * sharp)));
       }
     }
   }
@@ -321,44 +352,44 @@ POLYAD_INLINE void votes_backward(const Pose<T, Side>& pose, const T* weight, st
   }
 }
 
-// All gradients of input i: of its poses and activations, sample by sample, and of its weights.
-template <class T, class Side>
-void input_backward(const Layout<T>& layout, const Side& side, std::int64_t i, Space<T> work) {
+// All gradients of inputs i .. i + N - 1: of their poses and activations, sample by sample, and of
+// their weights.
+template <int N, class T, class Side>
+void inputs_backward(const Layout<T>& layout, const Side& side, std::int64_t i, Space<T> work) {
   constexpr int L = kLanes<T>;
   const EmRoutingBackwardArgs<T>& args = layout.args;
   const std::int64_t I = args.shape.inputs, J = args.shape.outputs;
   const std::int64_t P = side * side, rows = J * P;
-  T* pose = work.take(P * L);
+  T* poses = work.take(kInputs * P * L);
   T* grad_pose = work.take(P * L);
-  T* activation = work.take(L);
-  T* couplings = work.take(J * L);
-  T* slopes = work.take(J * L);
-  T* votes = work.take(rows * L);
-  T* grad_votes = work.take(rows * L);
-  T* grad_weight = work.take(rows * L);
-  std::memset(grad_weight, 0, static_cast<std::size_t>(rows * L) * sizeof(T));
+  const Desk<T> desk(args.shape, work);
+  T* grad_votes = work.take(kInputs * rows * L);
+  T* grad_weight = work.take(kInputs * rows * L);
+  std::memset(grad_weight, 0, static_cast<std::size_t>(N * rows * L) * sizeof(T));
   for (std::int64_t b = 0; b < layout.blocks; ++b) {
     const Block<T> block(args.shape, b);
-    load_input(args, block, i, pose, activation);
-    const Pose<T, Side> of_input(pose, side);
-    store_votes(of_input, args.weight + i * rows, J, side, votes);
-    Vector<T> grad_activation = {};
+    load_votes<N>(args, block, i, side, poses, desk.activations, desk.votes);
+    Vector<T> grad_activations[N] = {};
     for (std::int64_t t = 0; t < args.shape.iterations; ++t) {
       const Adjoints<T> of = layout.adjoints_of(b, t);
       const Densities<T> at_before = layout.adjoints_of(b, t > 0 ? t - 1 : 0).at;
       const Densities<T>* before = t > 0 ? &at_before : nullptr;
-      e_step(J, P, votes, before, of, couplings, slopes);
-      const Vector<T> mean = expected(J, couplings, slopes);
-      grad_activation += mean;
-      add_to_votes(J, P, load(activation), mean, votes, couplings, slopes, before, of, grad_votes);
+      Vector<T> means[N];
+      e_step(J, P, before, of, desk, means);
+      for (int n = 0; n < N; ++n) grad_activations[n] += means[n];
+      add_to_votes(J, P, before, of, desk, means, grad_votes);
     }
-    votes_backward(of_input, args.weight + i * rows, J, side, grad_votes, grad_pose, grad_weight);
-    scatter<T, L>(grad_pose, P, block.samples, I * P, args.grad_poses + (block.first * I + i) * P);
-    for (std::int64_t lane = 0; lane < block.samples; ++lane) {
-      args.grad_activations[(block.first + lane) * I + i] = grad_activation[lane];
+    for (int n = 0; n < N; ++n) {
+      votes_backward(Pose<T, Side>(poses + n * P * L, side), args.weight + (i + n) * rows, J, side,
+                     grad_votes + n * rows * L, grad_pose, grad_weight + n * rows * L);
+      scatter<T, L>(grad_pose, P, block.samples, I * P,
+                    args.grad_poses + (block.first * I + i + n) * P);
+      for (std::int64_t lane = 0; lane < block.samples; ++lane) {
+        args.grad_activations[(block.first + lane) * I + i + n] = grad_activations[n][lane];
+      }
     }
   }
-  for (std::int64_t row = 0; row < rows; ++row) {
+  for (std::int64_t row = 0; row < N * rows; ++row) {
     args.grad_weight[i * rows + row] = sum_of_lanes<T>(load(grad_weight + row * L));
   }
 }
@@ -392,8 +423,8 @@ void backward(const EmRoutingBackwardArgs<T>& args, const Side& side) {
                    layout.betas_of(b));
   });
   for (std::int64_t t = last; t >= 0; --t) {
-    for_parts(layout.blocks * chunks, args.parts, layout.working, (rows + 2 * J + P + 1) * L,
-              [&](std::int64_t item, Space<T> work) {
+    for_parts(layout.blocks * chunks, args.parts, layout.working,
+              kInputs * (rows + 2 * J + P + 1) * L, [&](std::int64_t item, Space<T> work) {
                 const std::int64_t b = item / chunks, chunk = item % chunks;
                 const Densities<T> before = layout.adjoints_of(b, t > 0 ? t - 1 : 0).at;
                 gather_sums(args, side, Block<T>(shape, b), chunk, t > 0 ? &before : nullptr,
@@ -413,8 +444,15 @@ void backward(const EmRoutingBackwardArgs<T>& args, const Side& side) {
       m_step_adjoint(args, block, t - 1, sums, layout.adjoints_of(b, t - 1), layout.betas_of(b));
     });
   }
-  for_parts(shape.inputs, args.parts, layout.working, (3 * rows + 2 * J + 2 * P + 1) * L,
-            [&](std::int64_t i, Space<T> work) { input_backward(layout, side, i, work); });
+  const std::int64_t groups = (shape.inputs + kInputs - 1) / kInputs;
+  for_parts(groups, args.parts, layout.working, (kInputs * (3 * rows + 2 * J + P + 1) + P) * L,
+            [&](std::int64_t group, Space<T> work) {
+              const std::int64_t i = group * kInputs;
+              const std::int64_t end = i + kInputs < shape.inputs ? i + kInputs : shape.inputs;
+              for_inputs<kInputs>(i, end, [&]<int N>(std::int64_t first, const Fixed<N>&) {
+                inputs_backward<N>(layout, side, first, work);
+              });
+            });
   betas_backward(layout);
 }
 

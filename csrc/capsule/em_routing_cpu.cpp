@@ -24,21 +24,31 @@ struct Moments {
   }
 };
 
-// Adds votes of weight `assigned` to the moments of output capsule j.
-template <class T, class Votes>
-POLYAD_INLINE void add_votes(const Moments<T>& moments, std::int64_t j, std::int64_t P,
-                             const Vector<T>& assigned, const Votes& votes) {
+// Adds the votes [N][J, P][L] of N inputs, one after the other, each with weight assigned(n, j).
+template <int N, class T, class Assigned>
+POLYAD_INLINE void add_votes(const Moments<T>& moments, std::int64_t J, std::int64_t P,
+                             const T* votes, const Assigned& assigned) {
   constexpr int L = kLanes<T>;
-  const Vector<T> mass = load(moments.mass + j * L);
-  const Share<Vector<T>> share = share_of(mass, assigned);
-  store(moments.mass + j * L, mass + assigned);
-  votes([&, P](std::int64_t h, const Vector<T>& vote) {
-    T* mean = moments.mean + (j * P + h) * L;
-    T* spread = moments.spread + (j * P + h) * L;
-    const Vector<T> before = load(mean), off = vote - before;
-    store(mean, before + share.toward * off);
-    store(spread, load(spread) + share.between * off * off);
-  });
+  for (std::int64_t j = 0; j < J; ++j) {
+    Share<Vector<T>> share[N];
+    Vector<T> mass = load(moments.mass + j * L);
+    for (int n = 0; n < N; ++n) {
+      const Vector<T> added = assigned(n, j);
+      share[n] = share_of(mass, added);
+      mass += added;
+    }
+    store(moments.mass + j * L, mass);
+    for (std::int64_t at = j * P * L; at < (j + 1) * P * L; at += L) {
+      Vector<T> mean = load(moments.mean + at), spread = load(moments.spread + at);
+      for (int n = 0; n < N; ++n) {
+        const Vector<T> off = load(votes + n * J * P * L + at) - mean;
+        mean += share[n].toward * off;
+        spread += share[n].between * off * off;
+      }
+      store(moments.mean + at, mean);
+      store(moments.spread + at, spread);
+    }
+  }
 }
 
 // One pass over the inputs of a chunk: the E-step of the Gaussians before (none at t = 1) and the
@@ -49,43 +59,38 @@ void gather_moments(const EmRoutingArgs<T>& args, const Side& side, const Block<
                     Space<T> work) {
   constexpr int L = kLanes<T>;
   const std::int64_t I = args.shape.inputs, J = args.shape.outputs;
-  const std::int64_t P = side * side;
-  T* pose = work.take(P * L);
-  T* activation = work.take(L);
-  T* couplings = work.take(J * L);
-  T* votes = work.take(J * P * L);
+  const std::int64_t P = side * side, rows = J * P;
+  T* poses = work.take(kInputs * P * L);
+  T* activations = work.take(kInputs * L);
+  T* couplings = work.take(kInputs * J * L);
+  T* votes = work.take(kInputs * rows * L);
   moments.clear(args.shape);
   const std::int64_t first = chunk * args.shape.chunk();
   const std::int64_t end = first + args.shape.chunk() < I ? first + args.shape.chunk() : I;
-  for (std::int64_t i = first; i < end; ++i) {
-    load_input(args, block, i, pose, activation);
-    const Pose<T, Side> of_input(pose, side);
-    const T* weight = args.weight + i * J * P;
+  for_inputs<kInputs>(first, end, [&]<int N>(std::int64_t i, const Fixed<N>&) {
+    load_votes<N>(args, block, i, side, poses, activations, votes);
     if (before == nullptr) {
-      const Vector<T> assigned = load(activation) * (T{1} / static_cast<T>(J));
-      for (std::int64_t j = 0; j < J; ++j) {
-        add_votes(moments, j, P, assigned,
-                  [&](const auto& each) { for_votes(of_input, weight + j * P, side, each); });
+      const T share = T{1} / static_cast<T>(J);
+      return add_votes<N>(moments, J, P, votes,
+                          [&](int n, std::int64_t) { return load(activations + n * L) * share; });
+    }
+    for (std::int64_t j = 0; j < J; ++j) {
+      Vector<T> logit[N];
+      for (int n = 0; n < N; ++n) logit[n] = load(before->offset + j * L);
+      for (std::int64_t at = j * P * L; at < (j + 1) * P * L; at += L) {
+        const Vector<T> mu = load(before->mu + at), sharp = load(before->sharp + at);
+        for (int n = 0; n < N; ++n) {
+          const Vector<T> d = load(votes + n * rows * L + at) - mu;
+          logit[n] -= d * d * sharp;
+        }
       }
-      continue;
+      for (int n = 0; n < N; ++n) store(couplings + (n * J + j) * L, bounded_logit<T>(logit[n]));
     }
-    for (std::int64_t j = 0; j < J; ++j) {
-      Vector<T> logit = load(before->offset + j * L);
-      for_votes(of_input, weight + j * P, side, [&](std::int64_t h, const Vector<T>& vote) {
-        const std::int64_t at = (j * P + h) * L;
-        store(votes + at, vote);
-        const Vector<T> d = vote - load(before->mu + at);
-        logit -= d * d * load(before->sharp + at);
-      });
-      store(couplings + j * L, bounded_logit<T>(logit));
-    }
-    couple(J, couplings);
-    for (std::int64_t j = 0; j < J; ++j) {
-      add_votes(moments, j, P, load(couplings + j * L) * load(activation), [&](const auto& each) {
-        for (std::int64_t h = 0; h < P; ++h) each(h, load(votes + (j * P + h) * L));
-      });
-    }
-  }
+    for (int n = 0; n < N; ++n) couple(J, couplings + n * J * L);
+    add_votes<N>(moments, J, P, votes, [&](int n, std::int64_t j) {
+      return load(couplings + (n * J + j) * L) * load(activations + n * L);
+    });
+  });
 }
 
 // The moments of all chunks become those of the first, chunk by chunk.
@@ -165,7 +170,7 @@ void forward(const EmRoutingArgs<T>& args, const Side& side) {
   const auto moments_of = [&](std::int64_t block, std::int64_t chunk) {
     return Moments<T>(shape, {moments + (block * chunks + chunk) * Moments<T>::elements(shape)});
   };
-  const std::int64_t working = (rows + J + shape.pose() + 1) * L;
+  const std::int64_t working = kInputs * (rows + J + shape.pose() + 1) * L;
   for (std::int64_t t = 0; t < shape.iterations; ++t) {
     for_parts(blocks * chunks, args.parts, scratch.next, working,
               [&](std::int64_t item, Space<T> work) {

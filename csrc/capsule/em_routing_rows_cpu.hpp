@@ -108,6 +108,34 @@ POLYAD_INLINE void for_votes(const Pose<T, Side>& pose, const T* weight, const S
   }
 }
 
+constexpr int kInputs = kEmInputs;
+
+// activations [N][L] and votes [N][J, P][L] of inputs i .. i + N - 1, and poses [N][P][L].
+template <int N, class T, class Side, class Args>
+POLYAD_INLINE void load_votes(const Args& args, const Block<T>& block, std::int64_t i,
+                              const Side& side, T* poses, T* activations, T* votes) {
+  constexpr int L = kLanes<T>;
+  const std::int64_t J = args.shape.outputs, P = side * side, rows = J * P;
+  for (int n = 0; n < N; ++n) {
+    load_input(args, block, i + n, poses + n * P * L, activations + n * L);
+    const Pose<T, Side> of_input(poses + n * P * L, side);
+    const T* weight = args.weight + (i + n) * rows;
+    for (std::int64_t j = 0; j < J; ++j) {
+      T* to = votes + (n * rows + j * P) * L;
+      for_votes(of_input, weight + j * P, side,
+                [&](std::int64_t h, const Vector<T>& vote) { store(to + h * L, vote); });
+    }
+  }
+}
+
+// Calls body with the inputs first .. end - 1, N at a time while there are as many: body(i, Count).
+template <int N, class Body>
+POLYAD_INLINE void for_inputs(std::int64_t first, std::int64_t end, const Body& body) {
+  std::int64_t i = first;
+  for (; i + N <= end; i += N) body(i, Fixed<N>{});
+  if constexpr (N > 1) for_inputs<N / 2>(i, end, body);
+}
+
 // couplings [J][L] <- softmax over j of the logits that stand there.
 template <class T>
 POLYAD_INLINE void couple(std::int64_t outputs, T* couplings) {

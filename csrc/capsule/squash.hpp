@@ -3,11 +3,11 @@
 //   squash          v  = phi s                 n = |s|,  phi = n / (1 + n^2)
 //   squash_backward s' = phi (v' + (2 / (1 + n^2) - 1) (s . v') s / n^2),  s' = 0 at s = 0
 //
-// The Jacobian at zero is zero, so no epsilon is needed. Norms are taken of s / max |s|: no finite s
-// overflows.
+// The Jacobian at zero is zero, so no epsilon is needed. Norms are taken of s / max |s|: no finite
+// s overflows.
 //
-// Vectors of D numbers stand at [outer, D, inner]. Accuracy: 8 eps relative to |v|, or |phi v'|, for
-// D up to 64, growing as sqrt(D). A NaN or infinity makes its vector NaN. Outputs may not alias
+// Vectors of D numbers stand at [outer, D, inner]. Accuracy: 8 eps relative to |v|, or |phi v'|,
+// for D up to 64, growing as sqrt(D). A NaN or infinity makes its vector NaN. Outputs may not alias
 // inputs.
 #pragma once
 
