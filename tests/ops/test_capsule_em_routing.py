@@ -294,6 +294,14 @@ def test_double_backward_is_refused(rng):
         sum(g.sum() for g in grads).backward()
 
 
+def test_vmap(rng):
+    inputs = [torch.from_numpy(np.stack([x, x * 0.5])) for x in draw(rng)]
+    got = torch.vmap(ops.em_routing)(*inputs)
+    want = [ops.em_routing(*(x[i] for x in inputs)) for i in range(2)]
+    for place in range(2):
+        torch.testing.assert_close(got[place], torch.stack([each[place] for each in want]))
+
+
 def test_only_the_wanted_gradients_are_returned(rng):
     inputs = draw(rng)
     grads = random_grads(rng, inputs)
