@@ -88,8 +88,8 @@ void load_densities(const EmRoutingBackwardArgs<T>& args, const Block<T>& block,
   constexpr int L = kLanes<T>;
   const std::int64_t J = args.shape.outputs, P = args.shape.pose(), rows = J * P;
   const std::int64_t of_block = t * args.shape.batch + block.first;
-  gather<T, L>(args.mu + of_block * rows, rows, block.samples, rows, to.at.mu);
-  gather<T, L>(args.variance + of_block * rows, rows, block.samples, rows, to.alpha);
+  gather<T>(args.mu + of_block * rows, rows, block.samples, rows, to.at.mu);
+  gather<T>(args.variance + of_block * rows, rows, block.samples, rows, to.alpha);
   for (std::int64_t j = 0; j < J; ++j) {
     Vector<T> logs = {}, relative_logs = {};
     for (std::int64_t h = 0, row = j * P; h < P; ++h, ++row) {
@@ -106,7 +106,7 @@ void load_densities(const EmRoutingBackwardArgs<T>& args, const Block<T>& block,
     store(to.gamma + j * L, logs);
   }
   if (t + 1 == args.shape.iterations) {
-    gather<T, L>(args.grad_out_poses + block.first * rows, rows, block.samples, rows, to.nu);
+    gather<T>(args.grad_out_poses + block.first * rows, rows, block.samples, rows, to.nu);
   }
 }
 
@@ -382,8 +382,8 @@ void inputs_backward(const Layout<T>& layout, const Side& side, std::int64_t i, 
     for (int n = 0; n < N; ++n) {
       votes_backward(Pose<T, Side>(poses + n * P * L, side), args.weight + (i + n) * rows, J, side,
                      grad_votes + n * rows * L, grad_pose, grad_weight + n * rows * L);
-      scatter<T, L>(grad_pose, P, block.samples, I * P,
-                    args.grad_poses + (block.first * I + i + n) * P);
+      scatter<T>(grad_pose, P, block.samples, I * P,
+                 args.grad_poses + (block.first * I + i + n) * P);
       for (std::int64_t lane = 0; lane < block.samples; ++lane) {
         args.grad_activations[(block.first + lane) * I + i + n] = grad_activations[n][lane];
       }

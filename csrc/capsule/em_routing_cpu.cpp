@@ -145,10 +145,10 @@ void finish(const EmRoutingArgs<T>& args, const Block<T>& block, std::int64_t t,
       }
     }
   }
-  scatter<T, L>(to.mu, rows, block.samples, rows, args.mu + of_block * rows);
-  scatter<T, L>(moments.spread, rows, block.samples, rows, args.variance + of_block * rows);
+  scatter<T>(to.mu, rows, block.samples, rows, args.mu + of_block * rows);
+  scatter<T>(moments.spread, rows, block.samples, rows, args.variance + of_block * rows);
   if (t + 1 == args.shape.iterations) {
-    scatter<T, L>(to.mu, rows, block.samples, rows, args.out_poses + block.first * rows);
+    scatter<T>(to.mu, rows, block.samples, rows, args.out_poses + block.first * rows);
   }
 }
 

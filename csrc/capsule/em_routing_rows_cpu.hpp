@@ -65,7 +65,7 @@ template <class T, class Args>
 POLYAD_INLINE void load_input(const Args& args, const Block<T>& block, std::int64_t i, T* pose,
                               T* activation) {
   const std::int64_t I = args.shape.inputs, P = args.shape.pose();
-  gather<T, kLanes<T>>(args.poses + (block.first * I + i) * P, I * P, block.samples, P, pose);
+  gather<T>(args.poses + (block.first * I + i) * P, I * P, block.samples, P, pose);
   for (std::int64_t lane = 0; lane < kLanes<T>; ++lane) {
     activation[lane] = lane < block.samples ? args.activations[(block.first + lane) * I + i] : T{0};
   }

@@ -1,7 +1,7 @@
 // Samples across the lanes of registers: what the CPU kernels of capsules are made of.
 //
 // A block of W = kBlock samples is kept as [n][W]: one number of all its samples stands in one
-// register, or in several where W is more than a register holds. Everything that is done per sample
+// register. Everything that is done per sample
 // is then done lane by lane, the weights of a capsule are read in the order in which they lie, each
 // as a broadcast, and no sum over lanes is needed but for the gradient of the weights. For
 // *_cpu.cpp files only.
@@ -14,9 +14,7 @@
 namespace polyad::capsule {
 namespace {
 
-// Registers that hold one number of all samples of a block.
-template <class T>
-constexpr int kParts = kBlock<T> / kLanes<T>;
+static_assert(kBlock<float> == kLanes<float> && kBlock<double> == kLanes<double>);
 
 // A size that is known when compiling, where a size is expected.
 template <int n>
@@ -46,45 +44,39 @@ POLYAD_INLINE void for_each_number(Fixed<n>, const Body& body) {
 
 // to [n][W] <- n numbers of each of `samples` samples, which lie `stride` apart; zeros in the lanes
 // beyond them.
-template <class T, int W>
+template <class T>
 POLYAD_INLINE void gather(const T* from, std::int64_t stride, std::int64_t samples, std::int64_t n,
                           T* to) {
   constexpr int L = kLanes<T>;
-  for (int part = 0; part < W; part += L) {
-    for (std::int64_t k = 0; k < n; k += L) {
-      Vector<T> block[L];
+  for (std::int64_t k = 0; k < n; k += L) {
+    Vector<T> block[L];
+    for (int i = 0; i < L; ++i) {
+      block[i] = i < samples ? load_up_to(from + i * stride + k, n - k) : Vector<T>{};
+    }
+    transpose<1, T>(block);
+    if (n - k >= L) {
+      for (int i = 0; i < L; ++i) store(to + (k + i) * L, block[i]);
+    } else {
       for (int i = 0; i < L; ++i) {
-        block[i] =
-            part + i < samples ? load_up_to(from + (part + i) * stride + k, n - k) : Vector<T>{};
-      }
-      transpose<1, T>(block);
-      T* at = to + k * W + part;
-      if (n - k >= L) {
-        for (int i = 0; i < L; ++i) store(at + i * W, block[i]);
-      } else {
-        for (int i = 0; i < L; ++i) {
-          if (k + i < n) store(at + i * W, block[i]);
-        }
+        if (k + i < n) store(to + (k + i) * L, block[i]);
       }
     }
   }
 }
 
 // The other way; lanes beyond the samples go nowhere.
-template <class T, int W>
+template <class T>
 POLYAD_INLINE void scatter(const T* from, std::int64_t n, std::int64_t samples, std::int64_t stride,
                            T* to) {
   constexpr int L = kLanes<T>;
-  for (int part = 0; part < W; part += L) {
-    for (std::int64_t k = 0; k < n; k += L) {
-      Vector<T> block[L];
-      for (int i = 0; i < L; ++i) {
-        block[i] = k + i < n ? load(from + (k + i) * W + part) : Vector<T>{};
-      }
-      transpose<1, T>(block);
-      for (int i = 0; i < L; ++i) {
-        if (part + i < samples) store_first(to + (part + i) * stride + k, block[i], n - k);
-      }
+  for (std::int64_t k = 0; k < n; k += L) {
+    Vector<T> block[L];
+    for (int i = 0; i < L; ++i) {
+      block[i] = k + i < n ? load(from + (k + i) * L) : Vector<T>{};
+    }
+    transpose<1, T>(block);
+    for (int i = 0; i < L; ++i) {
+      if (i < samples) store_first(to + i * stride + k, block[i], n - k);
     }
   }
 }
@@ -92,29 +84,25 @@ POLYAD_INLINE void scatter(const T* from, std::int64_t n, std::int64_t samples, 
 // R rows of a product, out [R][W] <- (add: +=) w [R, K] u [K][W].
 template <int R, bool add, class T, class Size>
 POLYAD_INLINE void product_tile(const T* w, const Size& K, const T* u, T* out) {
-  constexpr int P = kParts<T>;
-  Vector<T> sum[R][P];
+  Vector<T> sum[R];
   for (int r = 0; r < R; ++r) {
-    for (int p = 0; p < P; ++p) {
-      sum[r][p] = add ? load(out + r * kBlock<T> + p * kLanes<T>) : Vector<T>{};
-    }
+    sum[r] = add ? load(out + r * kBlock<T>) : Vector<T>{};
   }
   for_each_number(K, [&](std::int64_t k) {
-    Vector<T> x[P];
-    for (int p = 0; p < P; ++p) x[p] = load(u + k * kBlock<T> + p * kLanes<T>);
+    const Vector<T> x = load(u + k * kBlock<T>);
     for (int r = 0; r < R; ++r) {
       const Vector<T> weight = splat(w[r * K + k]);
-      for (int p = 0; p < P; ++p) sum[r][p] += weight * x[p];
+      sum[r] += weight * x;
     }
   });
   for (int r = 0; r < R; ++r) {
-    for (int p = 0; p < P; ++p) store(out + r * kBlock<T> + p * kLanes<T>, sum[r][p]);
+    store(out + r * kBlock<T>, sum[r]);
   }
 }
 
 // Rows of a product in registers at once.
 template <class T>
-constexpr int kRows = 16 / kParts<T> * (kVectorBytes == 64 ? 2 : 1) / 2;
+constexpr int kRows = kVectorBytes == 64 ? 16 : 8;
 
 template <int R, bool add, class T, class Size>
 POLYAD_INLINE void product_rows(const T* w, std::int64_t rows, const Size& K, const T* u, T* out) {
@@ -143,21 +131,19 @@ void product(const T* w, std::int64_t rows, std::int64_t K, const T* u, T* out) 
 template <int C, class T, class Size>
 POLYAD_INLINE void transposed_tile(const T* w, std::int64_t rows, const Size& K, const T* x,
                                    T* out) {
-  constexpr int P = kParts<T>;
-  Vector<T> sum[C][P];
+  Vector<T> sum[C];
   for (int c = 0; c < C; ++c) {
-    for (int p = 0; p < P; ++p) sum[c][p] = load(out + c * kBlock<T> + p * kLanes<T>);
+    sum[c] = load(out + c * kBlock<T>);
   }
   for (std::int64_t row = 0; row < rows; ++row) {
-    Vector<T> each[P];
-    for (int p = 0; p < P; ++p) each[p] = load(x + row * kBlock<T> + p * kLanes<T>);
+    const Vector<T> each = load(x + row * kBlock<T>);
     for (int c = 0; c < C; ++c) {
       const Vector<T> weight = splat(w[row * K + c]);
-      for (int p = 0; p < P; ++p) sum[c][p] += weight * each[p];
+      sum[c] += weight * each;
     }
   }
   for (int c = 0; c < C; ++c) {
-    for (int p = 0; p < P; ++p) store(out + c * kBlock<T> + p * kLanes<T>, sum[c][p]);
+    store(out + c * kBlock<T>, sum[c]);
   }
 }
 
@@ -176,7 +162,7 @@ POLYAD_INLINE void transposed_columns(const T* w, std::int64_t rows, std::int64_
 // out [K][W] += w^T x, with w [rows, K] and x [rows][W], rows ascending.
 template <class T>
 void transposed_product(const T* w, std::int64_t rows, std::int64_t K, const T* x, T* out) {
-  constexpr int C = 8 / kParts<T>;
+  constexpr int C = 8;
   if constexpr (kKnownSizes<T>) {
     if (K == 8) return transposed_columns<C, T>(w, rows, 8, Fixed<8>{}, x, out);
     if (K == 16) return transposed_columns<C, T>(w, rows, 16, Fixed<16>{}, x, out);
@@ -188,34 +174,28 @@ void transposed_product(const T* w, std::int64_t rows, std::int64_t K, const T* 
 template <int N, int R, int M, class T, class Size>
 POLYAD_INLINE void votes_tile(const T* const (&w)[N], const Size& K, const T* const (&u)[N],
                               const T* const (&x)[M], std::int64_t row, T* const (&votes)[N],
-                              Vector<T> (&dot)[N][M][kParts<T>]) {
-  constexpr int P = kParts<T>;
-  Vector<T> sum[N][R][P] = {};
+                              Vector<T> (&dot)[N][M]) {
+  Vector<T> sum[N][R] = {};
   const T* first[N];
   for (int n = 0; n < N; ++n) first[n] = w[n] + row * K;
   for_each_number(K, [&](std::int64_t k) {
     for (int n = 0; n < N; ++n) {
-      Vector<T> each[P];
-      for (int p = 0; p < P; ++p) each[p] = load(u[n] + k * kBlock<T> + p * kLanes<T>);
+      const Vector<T> each = load(u[n] + k * kBlock<T>);
       for (int r = 0; r < R; ++r) {
         const Vector<T> weight = splat(first[n][r * K + k]);
-        for (int p = 0; p < P; ++p) sum[n][r][p] += weight * each[p];
+        sum[n][r] += weight * each;
       }
     }
   });
   for (int n = 0; n < N; ++n) {
     for (int r = 0; r < R; ++r) {
-      for (int p = 0; p < P; ++p) {
-        store(votes[n] + (row + r) * kBlock<T> + p * kLanes<T>, sum[n][r][p]);
-      }
+      store(votes[n] + (row + r) * kBlock<T>, sum[n][r]);
     }
   }
   for (int r = 0; r < R; ++r) {
     for (int m = 0; m < M; ++m) {
-      for (int p = 0; p < P; ++p) {
-        const Vector<T> y = load(x[m] + (row + r) * kBlock<T> + p * kLanes<T>);
-        for (int n = 0; n < N; ++n) dot[n][m][p] += sum[n][r][p] * y;
-      }
+      const Vector<T> y = load(x[m] + (row + r) * kBlock<T>);
+      for (int n = 0; n < N; ++n) dot[n][m] += sum[n][r] * y;
     }
   }
 }
@@ -223,7 +203,7 @@ POLYAD_INLINE void votes_tile(const T* const (&w)[N], const Size& K, const T* co
 template <int N, int R, int M, class T, class Size>
 POLYAD_INLINE void votes_tiles(const T* const (&w)[N], const Size& K, const T* const (&u)[N],
                                const T* const (&x)[M], std::int64_t row, std::int64_t end,
-                               T* const (&votes)[N], Vector<T> (&dot)[N][M][kParts<T>]) {
+                               T* const (&votes)[N], Vector<T> (&dot)[N][M]) {
   for (; row + R <= end; row += R) {
     votes_tile<N, R, M, T>(w, K, u, x, row, votes, dot);
   }
@@ -240,13 +220,11 @@ POLYAD_INLINE void votes_and_dots_of(const T* const (&w)[N], const Size& K, cons
                                      T* const (&votes)[N], T* out) {
   constexpr int R = kRows<T> / N;
   for (std::int64_t j = 0; j < J; ++j) {
-    Vector<T> dot[N][M][kParts<T>] = {};
+    Vector<T> dot[N][M] = {};
     votes_tiles<N, R, M, T>(w, K, u, x, j * D, (j + 1) * D, votes, dot);
     for (int n = 0; n < N; ++n) {
       for (int m = 0; m < M; ++m) {
-        for (int p = 0; p < kParts<T>; ++p) {
-          store(out + ((n * M + m) * J + j) * kBlock<T> + p * kLanes<T>, dot[n][m][p]);
-        }
+        store(out + ((n * M + m) * J + j) * kBlock<T>, dot[n][m]);
       }
     }
   }
@@ -266,19 +244,16 @@ void votes_and_dots(const T* const (&w)[N], std::int64_t K, const T* const (&u)[
 template <int N, int M, class T>
 void dots(T* const (&votes)[N], std::int64_t J, std::int64_t D, const T* const (&x)[M], T* out) {
   for (std::int64_t j = 0; j < J; ++j) {
-    for (int p = 0; p < kParts<T>; ++p) {
-      Vector<T> dot[N][M] = {};
-      for (std::int64_t at = j * D * kBlock<T> + p * kLanes<T>; at < (j + 1) * D * kBlock<T>;
-           at += kBlock<T>) {
-        for (int m = 0; m < M; ++m) {
-          const Vector<T> y = load(x[m] + at);
-          for (int n = 0; n < N; ++n) dot[n][m] += load(votes[n] + at) * y;
-        }
+    Vector<T> dot[N][M] = {};
+    for (std::int64_t at = j * D * kBlock<T>; at < (j + 1) * D * kBlock<T>; at += kBlock<T>) {
+      for (int m = 0; m < M; ++m) {
+        const Vector<T> y = load(x[m] + at);
+        for (int n = 0; n < N; ++n) dot[n][m] += load(votes[n] + at) * y;
       }
-      for (int n = 0; n < N; ++n) {
-        for (int m = 0; m < M; ++m) {
-          store(out + ((n * M + m) * J + j) * kBlock<T> + p * kLanes<T>, dot[n][m]);
-        }
+    }
+    for (int n = 0; n < N; ++n) {
+      for (int m = 0; m < M; ++m) {
+        store(out + ((n * M + m) * J + j) * kBlock<T>, dot[n][m]);
       }
     }
   }
@@ -289,15 +264,12 @@ template <int N, class T>
 POLYAD_INLINE void add_scaled(const T* c, std::int64_t c_span, T* const (&x)[N], std::int64_t J,
                               std::int64_t D, T* sums) {
   for (std::int64_t j = 0; j < J; ++j) {
-    for (int p = 0; p < kParts<T>; ++p) {
-      Vector<T> scale[N];
-      for (int n = 0; n < N; ++n) scale[n] = load(c + n * c_span + j * kBlock<T> + p * kLanes<T>);
-      for (std::int64_t at = j * D * kBlock<T> + p * kLanes<T>; at < (j + 1) * D * kBlock<T>;
-           at += kBlock<T>) {
-        Vector<T> sum = load(sums + at);
-        for (int n = 0; n < N; ++n) sum += scale[n] * load(x[n] + at);
-        store(sums + at, sum);
-      }
+    Vector<T> scale[N];
+    for (int n = 0; n < N; ++n) scale[n] = load(c + n * c_span + j * kBlock<T>);
+    for (std::int64_t at = j * D * kBlock<T>; at < (j + 1) * D * kBlock<T>; at += kBlock<T>) {
+      Vector<T> sum = load(sums + at);
+      for (int n = 0; n < N; ++n) sum += scale[n] * load(x[n] + at);
+      store(sums + at, sum);
     }
   }
 }

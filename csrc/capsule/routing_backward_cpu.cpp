@@ -54,8 +54,7 @@ void begin(const RoutingBackwardArgs<T>& args, const SampleBlock& block, const K
   const RoutingShape& shape = args.shape;
   const std::int64_t rows = shape.rows(), r = shape.iterations, at = block.first * rows;
   const auto s_of = [&](std::int64_t t) {
-    gather<T, kBlock<T>>(args.s + t * shape.batch * rows + at, rows, block.samples, rows,
-                         desk.rows);
+    gather<T>(args.s + t * shape.batch * rows + at, rows, block.samples, rows, desk.rows);
   };
   const T* total = nullptr;
   for (std::int64_t t = 0; t + 1 < r; ++t) {
@@ -68,7 +67,7 @@ void begin(const RoutingBackwardArgs<T>& args, const SampleBlock& block, const K
     total = next;
   }
   s_of(r - 1);
-  gather<T, kBlock<T>>(args.grad + at, rows, block.samples, rows, desk.votes);
+  gather<T>(args.grad + at, rows, block.samples, rows, desk.votes);
   squash_rows_backward<T>(shape, desk.rows, desk.votes, kept.grad(r - 1));
 }
 
@@ -95,13 +94,10 @@ POLYAD_INLINE Inputs<T, N> inputs_of(const RoutingShape& shape, const Desk<T>& d
 template <class T>
 POLYAD_INLINE void adjoint_of(const RoutingShape& shape, const T* couplings, const T* e,
                               T* adjoint) {
-  for (int p = 0; p < kParts<T>; ++p) {
-    const int at = p * kLanes<T>;
-    softmax_backward<Vector<T>>(
-        shape.outputs, [&](std::int64_t j) { return load(couplings + j * kBlock<T> + at); },
-        [&](std::int64_t j) { return load(e + j * kBlock<T> + at); },
-        [&](std::int64_t j, const auto& l) { store(adjoint + j * kBlock<T> + at, l); });
-  }
+  softmax_backward<Vector<T>>(
+      shape.outputs, [&](std::int64_t j) { return load(couplings + j * kBlock<T>); },
+      [&](std::int64_t j) { return load(e + j * kBlock<T>); },
+      [&](std::int64_t j, const auto& l) { store(adjoint + j * kBlock<T>, l); });
 }
 
 template <class T>
@@ -148,8 +144,8 @@ void step_back(const RoutingBackwardArgs<T>& args, const SampleBlock& block, con
     for (std::int64_t c = 1; c < shape.chunks(); ++c) sum += chunks[c * span + n];
     grad_total[n] = (t + 1 < shape.iterations ? grad_total[n] : T{0}) + sum;
   }
-  gather<T, kBlock<T>>(args.s + (t - 1) * shape.batch * rows + block.first * rows, rows,
-                       block.samples, rows, desk.rows);
+  gather<T>(args.s + (t - 1) * shape.batch * rows + block.first * rows, rows, block.samples, rows,
+            desk.rows);
   squash_rows_backward<T>(shape, desk.rows, grad_total, kept.grad(t - 1));
 }
 
@@ -159,22 +155,19 @@ template <int N, int R, class T>
 POLYAD_INLINE void combine_tile(const T* factors, std::int64_t input_span, std::int64_t factor_span,
                                 const T* vectors, std::int64_t span, std::int64_t count,
                                 std::int64_t at, T* const (&out)[N]) {
-  for (int p = 0; p < kParts<T>; ++p) {
-    const int part = p * kLanes<T>;
-    Vector<T> sum[N][R] = {};
-    for (std::int64_t m = 0; m < count; ++m) {
-      Vector<T> factor[N];
-      for (int n = 0; n < N; ++n) {
-        factor[n] = load(factors + n * input_span + m * factor_span + part);
-      }
-      for (int d = 0; d < R; ++d) {
-        const Vector<T> x = load(vectors + m * span + at + d * kBlock<T> + part);
-        for (int n = 0; n < N; ++n) sum[n][d] += factor[n] * x;
-      }
-    }
+  Vector<T> sum[N][R] = {};
+  for (std::int64_t m = 0; m < count; ++m) {
+    Vector<T> factor[N];
     for (int n = 0; n < N; ++n) {
-      for (int d = 0; d < R; ++d) store(out[n] + at + d * kBlock<T> + part, sum[n][d]);
+      factor[n] = load(factors + n * input_span + m * factor_span);
     }
+    for (int d = 0; d < R; ++d) {
+      const Vector<T> x = load(vectors + m * span + at + d * kBlock<T>);
+      for (int n = 0; n < N; ++n) sum[n][d] += factor[n] * x;
+    }
+  }
+  for (int n = 0; n < N; ++n) {
+    for (int d = 0; d < R; ++d) store(out[n] + at + d * kBlock<T>, sum[n][d]);
   }
 }
 
@@ -197,7 +190,7 @@ POLYAD_INLINE void combine(const T* factors, std::int64_t input_span, std::int64
 // where the products of N inputs are found: four vectors at a time, since they take registers.
 template <int N>
 struct Products {
-  static constexpr std::int64_t kAtOnce = 4;
+  static constexpr int kAtOnce = kVectorBytes == 64 ? 4 : 2;
   std::int64_t iterations;
   bool detach, with_logits;  // with_logits: s' of the first iteration, or with detach s' at all
 
@@ -248,8 +241,8 @@ POLYAD_INLINE void multiply(const VoteSource<T>& from, const SampleBlock& block,
     switch (count - q) {
       case 1: take(Fixed<1>{}); break;
       case 2: take(Fixed<2>{}); break;
-      case 3: take(Fixed<3>{}); break;
-      default: take(Fixed<4>{}); break;
+      case 3: take(Fixed < Products<N>::kAtOnce<3 ? Products<N>::kAtOnce : 3>{}); break;
+      default: take(Fixed<Products<N>::kAtOnce>{}); break;
     }
   }
 }
@@ -290,7 +283,7 @@ void grad_of_votes(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from
     }
   }
   const std::int64_t count = args.detach ? 1 : vectors;
-  constexpr int R = 8 / kParts<T> < 2 ? 2 : 8 / kParts<T>;
+  constexpr int R = 8;
   for (std::int64_t j = 0; j < J; ++j) {
     combine<N, R, T>(desk.factors + j * kBlock<T>, vectors * span, span, kept.data, kept.span,
                      count, j * D, (j + 1) * D, inputs.votes);
@@ -324,22 +317,12 @@ template <class T>
 void add_outer(const T* grad, std::int64_t rows, const T* u, std::int64_t K, T* turned, T* lying) {
   constexpr int L = kLanes<T>;
   for (std::int64_t row = 0; row < rows; row += L, lying += K * L) {
-    if constexpr (kBlock<T> % L == 0) {
-      for (int part = 0; part < kBlock<T>; part += L) {
-        Vector<T> tile[L];
-        for (int i = 0; i < L; ++i) {
-          tile[i] = row + i < rows ? load(grad + (row + i) * kBlock<T> + part) : Vector<T>{};
-        }
-        transpose<1, T>(tile);
-        for (int i = 0; i < L; ++i) store(turned + (part + i) * L, tile[i]);
-      }
-    } else {
-      for (int s = 0; s < kBlock<T>; ++s) {
-        for (int i = 0; i < L; ++i) {
-          turned[s * L + i] = row + i < rows ? grad[(row + i) * kBlock<T> + s] : T{0};
-        }
-      }
+    Vector<T> tile[L];
+    for (int i = 0; i < L; ++i) {
+      tile[i] = row + i < rows ? load(grad + (row + i) * L) : Vector<T>{};
     }
+    transpose<1, T>(tile);
+    for (int i = 0; i < L; ++i) store(turned + i * L, tile[i]);
     outer_columns<8, T>(turned, u, K, lying);
   }
 }
@@ -397,8 +380,8 @@ void finish_inputs(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from
         for (int n = 0; n < N; ++n) {
           const std::int64_t i = inputs.index[n];
           if (from.given()) {
-            scatter<T, kBlock<T>>(inputs.votes[n], rows, block.samples, shape.inputs * rows,
-                                  args.grad_votes + (block.first * shape.inputs + i) * rows);
+            scatter<T>(inputs.votes[n], rows, block.samples, shape.inputs * rows,
+                       args.grad_votes + (block.first * shape.inputs + i) * rows);
             continue;
           }
           transposed_product<T>(from.weights_of(i), rows, K, inputs.votes[n],
@@ -408,8 +391,8 @@ void finish_inputs(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from
         }
       });
       for (std::int64_t m = 0; !from.given() && m < members; m += run) {
-        scatter<T, kBlock<T>>(desk.grad_u + m * K * kBlock<T>, run * K, block.samples, stride,
-                              args.grad_u + block.first * stride + input(at + m) * K);
+        scatter<T>(desk.grad_u + m * K * kBlock<T>, run * K, block.samples, stride,
+                   args.grad_u + block.first * stride + input(at + m) * K);
       }
     }
   }

@@ -69,8 +69,8 @@ struct Pass {
                       args.logits != nullptr ? args.logits + inputs[n] * J : nullptr,
                       total != nullptr ? couplings : nullptr, couplings);
       if (last && args.couplings != nullptr) {
-        scatter<T, kBlock<T>>(couplings, J, block.samples, shape.inputs * J,
-                              args.couplings + (block.first * shape.inputs + inputs[n]) * J);
+        scatter<T>(couplings, J, block.samples, shape.inputs * J,
+                   args.couplings + (block.first * shape.inputs + inputs[n]) * J);
       }
     }
     add_scaled<N, T>(desk.couplings, J * kBlock<T>, votes, J, D, sums);
@@ -117,9 +117,9 @@ void finish(const RoutingArgs<T>& args, const SampleBlock& block, std::int64_t i
   }
   squash_rows<T>(shape, s, v);
   const std::int64_t at = block.first * rows;
-  scatter<T, kBlock<T>>(s, rows, block.samples, rows, args.s + iteration * shape.batch * rows + at);
+  scatter<T>(s, rows, block.samples, rows, args.s + iteration * shape.batch * rows + at);
   if (iteration + 1 == shape.iterations) {
-    scatter<T, kBlock<T>>(v, rows, block.samples, rows, args.v + at);
+    scatter<T>(v, rows, block.samples, rows, args.v + at);
     return;
   }
   for (std::int64_t n = 0; n < rows * kBlock<T>; ++n)

@@ -50,8 +50,7 @@ POLYAD_INLINE void gather_inputs(const VoteSource<T>& from, const SampleBlock& b
                                  std::int64_t first, std::int64_t count, T* u) {
   if (from.given()) return;
   const std::int64_t K = from.shape.input_size, stride = from.shape.inputs * K;
-  gather<T, kBlock<T>>(from.u + block.first * stride + first * K, stride, block.samples, count * K,
-                       u);
+  gather<T>(from.u + block.first * stride + first * K, stride, block.samples, count * K, u);
 }
 
 // votes [rows][W] of N inputs, whose numbers u [K][W] are gathered.
@@ -64,8 +63,8 @@ POLYAD_INLINE void votes_of(const VoteSource<T>& from, const SampleBlock& block,
     if (!from.given()) {
       product<false, T>(from.weights_of(inputs[n]), rows, from.shape.input_size, u[n], votes[n]);
     } else {
-      gather<T, kBlock<T>>(from.votes + block.first * stride + inputs[n] * rows, stride,
-                           block.samples, rows, votes[n]);
+      gather<T>(from.votes + block.first * stride + inputs[n] * rows, stride, block.samples, rows,
+                votes[n]);
     }
   }
 }
@@ -90,18 +89,13 @@ POLYAD_INLINE void votes_and_dots(const VoteSource<T>& from, const SampleBlock& 
 template <class T>
 POLYAD_INLINE void couplings_of(const RoutingShape& shape, bool leaky, const T* logits,
                                 const T* agreements, T* couplings) {
-  for (int p = 0; p < kParts<T>; ++p) {
-    const int at = p * kLanes<T>;
-    const auto logit = [&](std::int64_t j) {
-      const Vector<T> l =
-          agreements != nullptr ? load(agreements + j * kBlock<T> + at) : Vector<T>{};
-      return logits != nullptr ? l + logits[j] : l;
-    };
-    softmax<Vector<T>>(
-        shape.outputs, leaky, logit,
-        [&](std::int64_t j) { return load(couplings + j * kBlock<T> + at); },
-        [&](std::int64_t j, const Vector<T>& c) { store(couplings + j * kBlock<T> + at, c); });
-  }
+  const auto logit = [&](std::int64_t j) {
+    const Vector<T> l = agreements != nullptr ? load(agreements + j * kBlock<T>) : Vector<T>{};
+    return logits != nullptr ? l + logits[j] : l;
+  };
+  softmax<Vector<T>>(
+      shape.outputs, leaky, logit, [&](std::int64_t j) { return load(couplings + j * kBlock<T>); },
+      [&](std::int64_t j, const Vector<T>& c) { store(couplings + j * kBlock<T>, c); });
 }
 
 // The coupling that all outputs have before anything is known.
@@ -115,12 +109,10 @@ template <class T>
 POLYAD_INLINE void squash_rows(const RoutingShape& shape, const T* s, T* v) {
   const std::int64_t D = shape.output_size;
   for (std::int64_t j = 0; j < shape.outputs; ++j) {
-    for (int p = 0; p < kParts<T>; ++p) {
-      const std::int64_t at = j * D * kBlock<T> + p * kLanes<T>;
-      const auto of = [&](std::int64_t d) { return load(s + at + d * kBlock<T>); };
-      const Length<Vector<T>> length = length_of<T, Vector<T>>(D, of);
-      for (std::int64_t d = 0; d < D; ++d) store(v + at + d * kBlock<T>, length.phi * of(d));
-    }
+    const std::int64_t at = j * D * kBlock<T>;
+    const auto of = [&](std::int64_t d) { return load(s + at + d * kBlock<T>); };
+    const Length<Vector<T>> length = length_of<T, Vector<T>>(D, of);
+    for (std::int64_t d = 0; d < D; ++d) store(v + at + d * kBlock<T>, length.phi * of(d));
   }
 }
 
@@ -130,19 +122,17 @@ POLYAD_INLINE void squash_rows_backward(const RoutingShape& shape, const T* s, c
                                         T* grad_s) {
   const std::int64_t D = shape.output_size;
   for (std::int64_t j = 0; j < shape.outputs; ++j) {
-    for (int p = 0; p < kParts<T>; ++p) {
-      const std::int64_t at = j * D * kBlock<T> + p * kLanes<T>;
-      const auto of = [&](std::int64_t d) { return load(s + at + d * kBlock<T>); };
-      const Length<Vector<T>> length = length_of<T, Vector<T>>(D, of);
-      Vector<T> along = {};
-      for (std::int64_t d = 0; d < D; ++d) {
-        along += of(d) * length.inverse * load(grad + at + d * kBlock<T>);
-      }
-      along = along * length.radial;
-      for (std::int64_t d = 0; d < D; ++d) {
-        const Vector<T> g = load(grad + at + d * kBlock<T>) + along * (of(d) * length.inverse);
-        store(grad_s + at + d * kBlock<T>, length.phi * g);
-      }
+    const std::int64_t at = j * D * kBlock<T>;
+    const auto of = [&](std::int64_t d) { return load(s + at + d * kBlock<T>); };
+    const Length<Vector<T>> length = length_of<T, Vector<T>>(D, of);
+    Vector<T> along = {};
+    for (std::int64_t d = 0; d < D; ++d) {
+      along += of(d) * length.inverse * load(grad + at + d * kBlock<T>);
+    }
+    along = along * length.radial;
+    for (std::int64_t d = 0; d < D; ++d) {
+      const Vector<T> g = load(grad + at + d * kBlock<T>) + along * (of(d) * length.inverse);
+      store(grad_s + at + d * kBlock<T>, length.phi * g);
     }
   }
 }

@@ -7,9 +7,17 @@
 namespace polyad::capsule {
 namespace {
 
-// Samples of a block: one cache line. Lanes beyond the end of the batch hold zeros.
+// Samples of a block: as many as a register of the level holds, so that a small batch leaves few
+// lanes empty; those beyond its end hold zeros. Outside the kernels, where scratch is measured out,
+// as many as at any level: no size below is larger for fewer.
 template <class T>
+#if defined(POLYAD_ISA) && defined(__AVX2__) && !defined(__AVX512F__)
+constexpr int kBlock = 32 / sizeof(T);
+#elif defined(POLYAD_ISA) && !defined(__AVX512F__)
+constexpr int kBlock = 16 / sizeof(T);
+#else
 constexpr int kBlock = 64 / sizeof(T);
+#endif
 
 constexpr std::int64_t kPiece = 64;  // inputs that are summed one after the other
 
