@@ -249,7 +249,7 @@ def test_shared_weights_have_the_sum_of_the_gradients(rng, kind, dtype):
         want["grad_weight"] = sums
         got = with_gradients(on(inputs | {"capsule_type": order}, kind), grad)
         # the same terms, summed in another order
-            expect_relative(got, want, 3e-6 if dtype == "float32" else 1e-13, f"{types} types")
+        expect_relative(got, want, 3e-6 if dtype == "float32" else 1e-13, f"{types} types")
         unused = np.setdiff1d(np.arange(types), order)
         assert (get(got["grad_weight"])[unused] == 0).all()
 
