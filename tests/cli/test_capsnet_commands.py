@@ -127,7 +127,7 @@ USAGE = {
     "unknown network": (["--network", "mlp"], "expected capsnet or cnn or matched-cnn, got 'mlp'"),
     "unknown method": (["--method", "em"], "expected dynamic or uniform, got 'em'"),
     "unknown preset": (["--preset", "big"], "preset: expected one of digits"),
-    "almost a preset": (["--preset", "autors"], "did you mean authors?"),
+    "almost a preset": (["--preset", "author"], "did you mean authors?"),
     "routing of a cnn": (["--network", "cnn", "--iterations", "2"], "a cnn takes no --iterations"),
     "no iterations": (["--iterations", "0"], "for '--iterations'"),
     "epochs of none": (["--epochs", "0"], "for '--epochs'"),
