@@ -158,6 +158,17 @@ def progress() -> Iterator[Progress]:
         yield bars
 
 
+def _said(info: Mapping[str, Any], bars: Progress, task: TaskID | None) -> bool:
+    """Show a report that is not about progress; return whether it was one."""
+    if info["stage"] == "stopping":
+        bars.console.print(info["message"], soft_wrap=True)
+    elif info["stage"] != "measure":
+        return False
+    elif task is not None:
+        bars.update(task, note="measuring and drawing")
+    return True
+
+
 def training_bar(bars: Progress, what: str) -> Callable[[Mapping[str, Any]], None]:
     """Return a function that takes a trainer's reports and shows them as a bar.
 
@@ -168,12 +179,7 @@ def training_bar(bars: Progress, what: str) -> Callable[[Mapping[str, Any]], Non
     started: list[tuple[TaskID, int]] = []
 
     def report(info: Mapping[str, Any]) -> None:
-        if info["stage"] == "stopping":
-            bars.console.print(info["message"], soft_wrap=True)
-            return
-        if info["stage"] == "measure":
-            if started:
-                bars.update(started[0][0], note="measuring and drawing")
+        if _said(info, bars, started[0][0] if started else None):
             return
         if not started:
             task = bars.add_task(what, total=info["epochs"], note="", rate=0.0)
@@ -200,12 +206,7 @@ def sequences_bar(bars: Progress, what: str) -> Callable[[Mapping[str, Any]], No
     started: list[tuple[TaskID, int, float]] = []
 
     def report(info: Mapping[str, Any]) -> None:
-        if info["stage"] == "stopping":
-            bars.console.print(info["message"], soft_wrap=True)
-            return
-        if info["stage"] == "measure":
-            if started:
-                bars.update(started[0][0], note="measuring and drawing")
+        if _said(info, bars, started[0][0] if started else None):
             return
         done, seconds = info["sequences"], info["seconds"]
         if not started:
@@ -236,12 +237,7 @@ def pictures_bar(bars: Progress, what: str) -> Callable[[Mapping[str, Any]], Non
     started: list[tuple[TaskID, int, float]] = []
 
     def report(info: Mapping[str, Any]) -> None:
-        if info["stage"] == "stopping":
-            bars.console.print(info["message"], soft_wrap=True)
-            return
-        if info["stage"] == "measure":
-            if started:
-                bars.update(started[0][0], note="measuring and drawing")
+        if _said(info, bars, started[0][0] if started else None):
             return
         done, seconds = info["pictures"], info["seconds"]
         if not started:

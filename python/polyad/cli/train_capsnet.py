@@ -168,7 +168,7 @@ def capsnet(
     Settings without a default here are the preset's. The order of the pictures and what is done to
     them depend on the seed alone. Ctrl-C ends the step under way, leaves a checkpoint and says how
     to go on; the result is then the same as without the interrupt. The test pictures are looked at
-    once, at the end. Needs pip install 'polyad[train,demo]'.
+    once, at the end. Needs pip install 'polyad[train]'.
     """
     from polyad.recipes import capsnet as recipe
     from polyad.recipes.capsnet_settings import NETWORKS
