@@ -1,5 +1,6 @@
 #include "common/check.hpp"
 #include "common/cuda_check.hpp"
+#include "common/half.cuh"
 #include "hypernet/cuda.hpp"
 #include "hypernet/energy_math.hpp"
 
@@ -45,23 +46,8 @@ __device__ __forceinline__ Quad<T> load(const T* tile, std::int64_t row) {
   return *reinterpret_cast<const Quad<T>*>(tile + row * kEnergyTile + lane * kPerLane);
 }
 
-template <class T>
-__device__ T widen(T value) {
-  return value;
-}
-__device__ inline float widen(__half value) { return __half2float(value); }
-__device__ inline float widen(__nv_bfloat16 value) { return __bfloat162float(value); }
-
-template <class X, class T>
-__device__ X narrow(T value) {
-  if constexpr (std::is_same_v<X, __half>) {
-    return __float2half_rn(value);
-  } else if constexpr (std::is_same_v<X, __nv_bfloat16>) {
-    return __float2bfloat16_rn(value);
-  } else {
-    return value;
-  }
-}
+using polyad::cuda::narrow;
+using polyad::cuda::widen;
 
 constexpr int kTurn = 32;  // side of the squares that fill_kernel transposes
 
