@@ -12,7 +12,7 @@ struct Adjoints {
   T* nu;     // [J, P][L]; at the last iteration dL/dmu until then
   T* gamma;  // [J][L]; sum_h 1/2 log var until then
 
-  Adjoints(const EmShape& shape, Space<T> space)
+  Adjoints(const EmShape& shape, Pieces<T> space)
       : at{space.take(shape.rows() * kLanes<T>), space.take(shape.rows() * kLanes<T>),
            space.take(shape.outputs * kLanes<T>)},
         alpha(space.take(shape.rows() * kLanes<T>)),
@@ -33,7 +33,7 @@ struct Sums {
   T* second;    // [J, P][L]
   T* residual;  // [J, P][L]
 
-  Sums(const EmShape& shape, Space<T> space)
+  Sums(const EmShape& shape, Pieces<T> space)
       : zeroth(space.take(shape.outputs * kLanes<T>)),
         first(space.take(shape.rows() * kLanes<T>)),
         second(space.take(shape.rows() * kLanes<T>)),
@@ -53,7 +53,7 @@ struct Layout {
 
   explicit Layout(const EmRoutingBackwardArgs<T>& of) : args(of), blocks(em_blocks<T>(of.shape)) {
     const EmShape& shape = args.shape;
-    Space<T> scratch{args.scratch};
+    Pieces<T> scratch{args.scratch};
     adjoints = scratch.take(blocks * shape.iterations * Adjoints<T>::elements(shape));
     betas = scratch.take(blocks * 2 * shape.outputs * kLanes<T>);
     sums = scratch.take(blocks * shape.chunks() * Sums<T>::elements(shape));
@@ -61,11 +61,11 @@ struct Layout {
   }
   Adjoints<T> adjoints_of(std::int64_t block, std::int64_t t) const {
     const std::int64_t place = block * args.shape.iterations + t;
-    return {args.shape, Space<T>{adjoints + place * Adjoints<T>::elements(args.shape)}};
+    return {args.shape, Pieces<T>{adjoints + place * Adjoints<T>::elements(args.shape)}};
   }
   Sums<T> sums_of(std::int64_t block, std::int64_t chunk) const {
     const std::int64_t place = block * args.shape.chunks() + chunk;
-    return {args.shape, Space<T>{sums + place * Sums<T>::elements(args.shape)}};
+    return {args.shape, Pieces<T>{sums + place * Sums<T>::elements(args.shape)}};
   }
   // [J][L] the block's part of beta_u', then of beta_a'
   T* betas_of(std::int64_t block) const {
@@ -161,7 +161,7 @@ struct Desk {
   T* slopes;       // [N][J][L] r'
   T* votes;        // [N][J, P][L]
 
-  Desk(const EmShape& shape, Space<T>& space)
+  Desk(const EmShape& shape, Pieces<T>& space)
       : activations(space.take(kInputs * kLanes<T>)),
         couplings(space.take(kInputs * shape.outputs * kLanes<T>)),
         slopes(space.take(kInputs * shape.outputs * kLanes<T>)),
@@ -230,7 +230,7 @@ void correct_nu(const EmRoutingBackwardArgs<T>& args, const Block<T>& block, std
 template <class T, class Side>
 void gather_sums(const EmRoutingBackwardArgs<T>& args, const Side& side, const Block<T>& block,
                  std::int64_t chunk, const Densities<T>* before, const Adjoints<T>& of,
-                 const Sums<T>& sums, Space<T> work) {
+                 const Sums<T>& sums, Pieces<T> work) {
   using V = Vector<T>;
   constexpr int L = kLanes<T>;
   const std::int64_t I = args.shape.inputs, J = args.shape.outputs;
@@ -355,7 +355,7 @@ POLYAD_INLINE void votes_backward(const Pose<T, Side>& pose, const T* weight, st
 // All gradients of inputs i .. i + N - 1: of their poses and activations, sample by sample, and of
 // their weights.
 template <int N, class T, class Side>
-void inputs_backward(const Layout<T>& layout, const Side& side, std::int64_t i, Space<T> work) {
+void inputs_backward(const Layout<T>& layout, const Side& side, std::int64_t i, Pieces<T> work) {
   constexpr int L = kLanes<T>;
   const EmRoutingBackwardArgs<T>& args = layout.args;
   const std::int64_t I = args.shape.inputs, J = args.shape.outputs;
@@ -423,8 +423,8 @@ void backward(const EmRoutingBackwardArgs<T>& args, const Side& side) {
                    layout.betas_of(b));
   });
   for (std::int64_t t = last; t >= 0; --t) {
-    for_parts(layout.blocks * chunks, args.parts, layout.working,
-              kInputs * (rows + 2 * J + P + 1) * L, [&](std::int64_t item, Space<T> work) {
+    for_items(layout.blocks * chunks, args.parts, layout.working,
+              kInputs * (rows + 2 * J + P + 1) * L, [&](std::int64_t item, Pieces<T> work) {
                 const std::int64_t b = item / chunks, chunk = item % chunks;
                 const Densities<T> before = layout.adjoints_of(b, t > 0 ? t - 1 : 0).at;
                 gather_sums(args, side, Block<T>(shape, b), chunk, t > 0 ? &before : nullptr,
@@ -445,8 +445,8 @@ void backward(const EmRoutingBackwardArgs<T>& args, const Side& side) {
     });
   }
   const std::int64_t groups = (shape.inputs + kInputs - 1) / kInputs;
-  for_parts(groups, args.parts, layout.working, (kInputs * (3 * rows + 2 * J + P + 1) + P) * L,
-            [&](std::int64_t group, Space<T> work) {
+  for_items(groups, args.parts, layout.working, (kInputs * (3 * rows + 2 * J + P + 1) + P) * L,
+            [&](std::int64_t group, Pieces<T> work) {
               const std::int64_t i = group * kInputs;
               const std::int64_t end = i + kInputs < shape.inputs ? i + kInputs : shape.inputs;
               for_inputs<kInputs>(i, end, [&]<int N>(std::int64_t first, const Fixed<N>&) {

@@ -11,7 +11,7 @@ struct Moments {
   T* mean;    // [J, P][L]
   T* spread;  // [J, P][L] sum_i r (V - mean)^2
 
-  Moments(const EmShape& shape, Space<T> space)
+  Moments(const EmShape& shape, Pieces<T> space)
       : mass(space.take(shape.outputs * kLanes<T>)),
         mean(space.take(shape.rows() * kLanes<T>)),
         spread(space.take(shape.rows() * kLanes<T>)) {}
@@ -56,7 +56,7 @@ POLYAD_INLINE void add_votes(const Moments<T>& moments, std::int64_t J, std::int
 template <class T, class Side>
 void gather_moments(const EmRoutingArgs<T>& args, const Side& side, const Block<T>& block,
                     std::int64_t chunk, const Densities<T>* before, const Moments<T>& moments,
-                    Space<T> work) {
+                    Pieces<T> work) {
   constexpr int L = kLanes<T>;
   const std::int64_t I = args.shape.inputs, J = args.shape.outputs;
   const std::int64_t P = side * side, rows = J * P;
@@ -158,11 +158,11 @@ void forward(const EmRoutingArgs<T>& args, const Side& side) {
   const EmShape& shape = args.shape;
   const std::int64_t J = shape.outputs, rows = shape.rows(), chunks = shape.chunks();
   const std::int64_t blocks = em_blocks<T>(shape);
-  Space<T> scratch{args.scratch};
+  Pieces<T> scratch{args.scratch};
   T* densities = scratch.take(blocks * (2 * rows + J) * L);
   T* moments = scratch.take(blocks * chunks * Moments<T>::elements(shape));
   const auto densities_of = [&](std::int64_t block) {
-    Space<T> space{densities + block * (2 * rows + J) * L};
+    Pieces<T> space{densities + block * (2 * rows + J) * L};
     T* mu = space.take(rows * L);
     T* sharp = space.take(rows * L);
     return Densities<T>{mu, sharp, space.take(J * L)};
@@ -172,8 +172,8 @@ void forward(const EmRoutingArgs<T>& args, const Side& side) {
   };
   const std::int64_t working = kInputs * (rows + J + shape.pose() + 1) * L;
   for (std::int64_t t = 0; t < shape.iterations; ++t) {
-    for_parts(blocks * chunks, args.parts, scratch.next, working,
-              [&](std::int64_t item, Space<T> work) {
+    for_items(blocks * chunks, args.parts, scratch.next, working,
+              [&](std::int64_t item, Pieces<T> work) {
                 const std::int64_t block = item / chunks, chunk = item % chunks;
                 const Densities<T> before = densities_of(block);
                 gather_moments(args, side, Block<T>(shape, block), chunk,

@@ -6,35 +6,10 @@
 #include "capsule/em_routing_math.hpp"
 #include "capsule/lanes_cpu.hpp"
 #include "capsule/routing_math.hpp"
-#include "common/parallel.hpp"
+#include "common/pieces.hpp"
 
 namespace polyad::capsule {
 namespace {
-
-// Hands out consecutive pieces of scratch.
-template <class T>
-struct Space {
-  T* next;
-
-  POLYAD_INLINE T* take(std::int64_t elements) {
-    T* piece = next;
-    next += elements;
-    return piece;
-  }
-};
-
-// Calls body(item, space) for every item; items of one part share its working space of `elements`,
-// one after the other.
-template <class T, class Body>
-void for_parts(std::int64_t items, std::int64_t parts, T* scratch, std::int64_t elements,
-               const Body& body) {
-  parallel_for(parts, [&](std::int64_t part) {
-    const std::int64_t end = items * (part + 1) / parts;
-    for (std::int64_t item = items * part / parts; item < end; ++item) {
-      body(item, Space<T>{scratch + part * elements});
-    }
-  });
-}
 
 // Samples first .. first + samples - 1 across the lanes.
 template <class T>

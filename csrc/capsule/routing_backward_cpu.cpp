@@ -19,15 +19,15 @@ struct Desk {
   T* lying;    // [group][rows / L][K][L] W'_i with rows across the lanes
   T* turned;   // [W][L] a tile of votes, samples before rows
 
-  Desk(Shelf<T> shelf, const RoutingShape& shape, bool detach)
-      : u(shelf.take(group_of<T>(shape) * shape.input_size * kBlock<T>)),
-        grad_u(shelf.take(group_of<T>(shape) * shape.input_size * kBlock<T>)),
-        votes(shelf.take(2 * shape.rows() * kBlock<T>)),
-        rows(shelf.take(shape.rows() * kBlock<T>)),
-        factors(shelf.take(2 * kept_vectors(shape, detach) * shape.outputs * kBlock<T>)),
-        dots(shelf.take(2 * (kept_vectors(shape, detach) + 1) * shape.outputs * kBlock<T>)),
-        lying(shelf.take(group_of<T>(shape) * lying_gradient<T>(shape))),
-        turned(shelf.take(kBlock<T> * kBlock<T>)) {}
+  Desk(Pieces<T> pieces, const RoutingShape& shape, bool detach)
+      : u(pieces.take(group_of<T>(shape) * shape.input_size * kBlock<T>)),
+        grad_u(pieces.take(group_of<T>(shape) * shape.input_size * kBlock<T>)),
+        votes(pieces.take(2 * shape.rows() * kBlock<T>)),
+        rows(pieces.take(shape.rows() * kBlock<T>)),
+        factors(pieces.take(2 * kept_vectors(shape, detach) * shape.outputs * kBlock<T>)),
+        dots(pieces.take(2 * (kept_vectors(shape, detach) + 1) * shape.outputs * kBlock<T>)),
+        lying(pieces.take(group_of<T>(shape) * lying_gradient<T>(shape))),
+        turned(pieces.take(kBlock<T> * kBlock<T>)) {}
 };
 
 // The vectors of a block that the gradients of its votes are made of, [vectors][rows][W]: s' of
@@ -405,8 +405,9 @@ void finish_own(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from, T
   const RoutingShape& shape = args.shape;
   const std::int64_t rows = shape.rows(), K = shape.input_size, group = group_of<T>(shape);
   const std::int64_t desk_size = routing_backward_desk<T>(shape, args.detach);
-  in_parts((shape.inputs + group - 1) / group, parts, [&](std::int64_t part, std::int64_t item) {
-    const Desk<T> desk({desks + part * desk_size}, shape, args.detach);
+  const std::int64_t groups = (shape.inputs + group - 1) / group;
+  for_items(groups, parts, desks, desk_size, [&](std::int64_t item, Pieces<T> own) {
+    const Desk<T> desk(own, shape, args.detach);
     const std::int64_t first = item * group;
     const std::int64_t count = first + group < shape.inputs ? group : shape.inputs - first;
     finish_inputs<T>(args, from, kept, nullptr, first, count, desk, desk.lying);
@@ -439,7 +440,7 @@ void finish_shared(const RoutingBackwardArgs<T>& args, const VoteSource<T>& from
       }
     }
   });
-  in_parts(types.types, parts, [&](std::int64_t, std::int64_t type) {
+  for_items(types.types, parts, desks, desk_size, [&](std::int64_t type, Pieces<T>) {
     T* to = args.grad_weight + type * rows * K;
     const std::int64_t members = types.begin[type + 1] - types.begin[type];
     if (members == 0) {
@@ -482,41 +483,39 @@ void route_backward(const RoutingBackwardArgs<T>& args) {
   const std::int64_t vectors = kept_vectors(shape, args.detach), parts = args.parts;
   const std::int64_t desk_size = routing_backward_desk<T>(shape, args.detach);
   const VoteSource<T> from{shape, args.u, args.weight, args.votes, args.types.type};
-  Shelf<T> shelf{args.scratch};
-  T* kept_data = shelf.take(blocks * vectors * span);
-  T* grad_totals = args.detach ? nullptr : shelf.take(blocks * span);
-  T* sums = args.detach ? nullptr : shelf.take(items * span);
-  T* places = shelf.take(piece_places(shape, args.types) * lying_gradient<T>(shape));
-  T* desks = shelf.next;
+  Pieces<T> pieces{args.scratch};
+  T* kept_data = pieces.take(blocks * vectors * span);
+  T* grad_totals = args.detach ? nullptr : pieces.take(blocks * span);
+  T* sums = args.detach ? nullptr : pieces.take(items * span);
+  T* places = pieces.take(piece_places(shape, args.types) * lying_gradient<T>(shape));
+  T* desks = pieces.next;
 
   // Calls body(block, kept, desk).
-  const auto in_block = [&](std::int64_t part, std::int64_t index, const auto& body) {
+  const auto in_block = [&](Pieces<T> own, std::int64_t index, const auto& body) {
     const SampleBlock block = sample_block<T>(shape.batch, index);
-    const Desk<T> desk({desks + part * desk_size}, shape, args.detach);
+    const Desk<T> desk(own, shape, args.detach);
     const Kept<T> kept{kept_data + index * vectors * span, span, shape.iterations, args.detach};
     body(block, kept, desk);
   };
-  in_parts(blocks, parts, [&](std::int64_t part, std::int64_t index) {
-    in_block(part, index, [&](const SampleBlock& block, const Kept<T>& kept, const Desk<T>& desk) {
+  for_items(blocks, parts, desks, desk_size, [&](std::int64_t index, Pieces<T> own) {
+    in_block(own, index, [&](const SampleBlock& block, const Kept<T>& kept, const Desk<T>& desk) {
       begin<T>(args, block, kept, desk);
     });
   });
   for (std::int64_t t = shape.iterations - 1; t > 0 && !args.detach; --t) {
     // Blocks side by side share the weights of a chunk while these are in the cache.
-    in_parts(items, parts, [&](std::int64_t part, std::int64_t item) {
+    for_items(items, parts, desks, desk_size, [&](std::int64_t item, Pieces<T> own) {
       const std::int64_t index = item % blocks, chunk = item / blocks;
-      in_block(part, index,
-               [&](const SampleBlock& block, const Kept<T>& kept, const Desk<T>& desk) {
-                 add_chunk<T>(args, from, block, chunk, kept, t, desk,
-                              sums + (index * chunks + chunk) * span);
-               });
+      in_block(own, index, [&](const SampleBlock& block, const Kept<T>& kept, const Desk<T>& desk) {
+        add_chunk<T>(args, from, block, chunk, kept, t, desk,
+                     sums + (index * chunks + chunk) * span);
+      });
     });
-    in_parts(blocks, parts, [&](std::int64_t part, std::int64_t index) {
-      in_block(part, index,
-               [&](const SampleBlock& block, const Kept<T>& kept, const Desk<T>& desk) {
-                 step_back<T>(args, block, kept, t, sums + index * chunks * span,
-                              grad_totals + index * span, desk);
-               });
+    for_items(blocks, parts, desks, desk_size, [&](std::int64_t index, Pieces<T> own) {
+      in_block(own, index, [&](const SampleBlock& block, const Kept<T>& kept, const Desk<T>& desk) {
+        step_back<T>(args, block, kept, t, sums + index * chunks * span, grad_totals + index * span,
+                     desk);
+      });
     });
   }
   if (args.grad_bias != nullptr) add_up_bias(args, kept_data);

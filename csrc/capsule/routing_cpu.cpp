@@ -15,11 +15,11 @@ struct Desk {
   T* couplings;  // [2][J][W]
   T* piece;      // [rows][W]
 
-  Desk(Shelf<T> shelf, const RoutingShape& shape)
-      : u(shelf.take(group_of<T>(shape) * shape.input_size * kBlock<T>)),
-        votes(shelf.take(2 * shape.rows() * kBlock<T>)),
-        couplings(shelf.take(2 * shape.outputs * kBlock<T>)),
-        piece(shelf.take(shape.rows() * kBlock<T>)) {}
+  Desk(Pieces<T> pieces, const RoutingShape& shape)
+      : u(pieces.take(group_of<T>(shape) * shape.input_size * kBlock<T>)),
+        votes(pieces.take(2 * shape.rows() * kBlock<T>)),
+        couplings(pieces.take(2 * shape.outputs * kBlock<T>)),
+        piece(pieces.take(shape.rows() * kBlock<T>)) {}
 };
 
 // One iteration over the inputs of a chunk.
@@ -131,26 +131,25 @@ void route(const RoutingArgs<T>& args) {
   const RoutingShape& shape = args.shape;
   const std::int64_t blocks = blocks_of<T>(shape.batch), chunks = shape.chunks();
   const std::int64_t span = shape.rows() * kBlock<T>, items = blocks * chunks;
-  const std::int64_t parts = items < args.parts ? items : args.parts;
+  const std::int64_t desk_size = routing_desk<T>(shape);
   const VoteSource<T> from{shape, args.u, args.weight, args.votes, args.types.type};
-  Shelf<T> shelf{args.scratch};
-  T* totals = shelf.take(blocks * span);
-  T* sums = shelf.take(items * span);  // [blocks][chunks][rows][W]
-  T* desks = shelf.next;
+  Pieces<T> pieces{args.scratch};
+  T* totals = pieces.take(blocks * span);
+  T* sums = pieces.take(items * span);  // [blocks][chunks][rows][W]
+  T* desks = pieces.next;
   for (std::int64_t t = 0; t < shape.iterations; ++t) {
     // Blocks side by side share the weights of a chunk while these are in the cache.
-    in_parts(items, parts, [&](std::int64_t part, std::int64_t item) {
+    for_items(items, args.parts, desks, desk_size, [&](std::int64_t item, Pieces<T> own) {
       const SampleBlock block = sample_block<T>(shape.batch, item % blocks);
       const std::int64_t chunk = item / blocks;
-      const Desk<T> desk({desks + part * routing_desk<T>(shape)}, shape);
+      const Desk<T> desk(own, shape);
       const T* total = t > 0 ? totals + block.index * span : nullptr;
       const Pass<T> pass{args, from, block, total, t + 1 == shape.iterations, desk};
       pass.over_chunk(chunk, sums + (block.index * chunks + chunk) * span);
     });
-    const std::int64_t finishing = blocks < parts ? blocks : parts;
-    in_parts(blocks, finishing, [&](std::int64_t part, std::int64_t index) {
+    for_items(blocks, args.parts, desks, desk_size, [&](std::int64_t index, Pieces<T> own) {
       const SampleBlock block = sample_block<T>(shape.batch, index);
-      const Desk<T> desk({desks + part * routing_desk<T>(shape)}, shape);
+      const Desk<T> desk(own, shape);
       finish<T>(args, block, t, sums + index * chunks * span, desk.votes, desk.piece,
                 totals + index * span);
     });

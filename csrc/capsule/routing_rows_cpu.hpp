@@ -9,7 +9,7 @@
 #include "capsule/routing_math.hpp"
 #include "capsule/routing_space.hpp"
 #include "capsule/squash_math.hpp"
-#include "common/parallel.hpp"
+#include "common/pieces.hpp"
 
 namespace polyad::capsule {
 namespace {
@@ -178,15 +178,6 @@ POLYAD_INLINE void in_pairs(std::int64_t count, const Body& body) {
   if constexpr (N > 1) {
     for (; at < count; ++at) body(Fixed<1>{}, at);
   }
-}
-
-// Calls body(part, item) for all items; those of a part come one after the other, in ascending
-// order, so that a part can have scratch of its own.
-template <class Body>
-POLYAD_INLINE void in_parts(std::int64_t items, std::int64_t parts, const Body& body) {
-  parallel_for(parts, [&](std::int64_t part) {
-    for (std::int64_t item = part; item < items; item += parts) body(part, item);
-  });
 }
 
 }  // namespace

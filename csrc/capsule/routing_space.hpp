@@ -74,16 +74,5 @@ POLYAD_INLINE constexpr std::int64_t routing_backward_desk(const RoutingShape& s
          group * lying_gradient<T>(shape) + kBlock<T> * kBlock<T>;
 }
 
-// Hands out scratch, each piece at a whole number of cache lines.
-template <class T>
-struct Shelf {
-  T* next;
-  POLYAD_INLINE T* take(std::int64_t elements) {
-    T* taken = next;
-    next += whole_blocks<T>(elements);
-    return taken;
-  }
-};
-
 }  // namespace
 }  // namespace polyad::capsule

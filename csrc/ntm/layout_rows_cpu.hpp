@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "common/parallel.hpp"
+#include "common/pieces.hpp"
 #include "common/vector.hpp"
 #include "ntm/addressing.hpp"
 
@@ -60,29 +60,11 @@ void copied_row(const T* from, std::int64_t rows, T* to) {
   std::memcpy(to, from, static_cast<std::size_t>(rows) * sizeof(T));
 }
 
-// Hands out consecutive pieces of a part's scratch.
-template <class T>
-struct Pieces {
-  T* next;
-
-  POLYAD_INLINE T* take(std::int64_t elements) {
-    T* piece = next;
-    next += elements;
-    return piece;
-  }
-};
-
-// Calls body(item, pieces) for every item; items of one part share its scratch, one after the
-// other.
+// Calls body(item, pieces) for every item, in the parts of `scratch`.
 template <class T, class Body>
 void for_items(std::int64_t items, const PartedScratch<T>& scratch, std::int64_t elements,
                const Body& body) {
-  parallel_for(scratch.parts, [&](std::int64_t part) {
-    const std::int64_t end = items * (part + 1) / scratch.parts;
-    for (std::int64_t item = items * part / scratch.parts; item < end; ++item) {
-      body(item, Pieces<T>{scratch.scratch + part * elements});
-    }
-  });
+  polyad::for_items(items, scratch.parts, scratch.scratch, elements, body);
 }
 
 }  // namespace
