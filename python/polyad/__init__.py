@@ -9,12 +9,15 @@ from polyad._backend import config, get_num_threads, set_num_threads, show_confi
 from polyad._bit_planes import BitPlanes
 from polyad._hyperedges import Hyperedges, HyperedgesPlan, from_incidence, to_incidence
 from polyad._register import register_if_torch_is_imported
+from polyad._sentences import Sentences, Vocabulary
 from polyad._version import __version__
 
 __all__ = [
     "BitPlanes",
     "Hyperedges",
     "HyperedgesPlan",
+    "Sentences",
+    "Vocabulary",
     "__version__",
     "config",
     "from_incidence",

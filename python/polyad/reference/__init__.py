@@ -1,18 +1,19 @@
 """The public ops again, short and vectorised: the oracle of the tests and the eager baseline.
 
-Of the hypernet, matching and sampling in numpy, energy and moments in torch; all of ntm and capsule
-in torch, where autograd gives the gradients. Those two load when they are asked for, with torch.
+Of the hypernet, matching and sampling in numpy, energy and moments in torch; align in plain
+Python; all of ntm and capsule in torch, where autograd gives the gradients. Those two load when
+they are asked for, with torch.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from polyad.reference import hypernet
+from polyad.reference import align, hypernet
 
 if TYPE_CHECKING:
     from polyad.reference import capsule, ntm
 
-__all__ = ["capsule", "hypernet", "ntm"]
+__all__ = ["align", "capsule", "hypernet", "ntm"]
 
 
 def __getattr__(name: str) -> Any:
