@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,14 +13,20 @@ from polyad._sentences import Sentences
 
 __all__ = ["best_path", "ngram_scores"]
 
+Words: TypeAlias = Sequence[int] | np.ndarray[Any, Any]
 
-def _counts(sentence: Sequence[int], order: int) -> Counter[tuple[int, ...]]:
+
+def _counts(sentence: Iterable[int], order: int) -> Counter[tuple[int, ...]]:
     words = [int(word) for word in sentence]
     return Counter(tuple(words[i : i + order]) for i in range(len(words) - order + 1))
 
 
-def pair_score(source: Sequence[int], target: Sequence[int], max_n: int) -> float:
-    """Harmonic mean of BLEU(source -> target) and BLEU(target -> source), not smoothed."""
+def pair_score(source: Words, target: Words, max_n: int) -> float:
+    """Harmonic mean of BLEU(source -> target) and BLEU(target -> source), not smoothed.
+
+    Logarithms are subtracted and added in this order, as Bleualign does: ties between scores are
+    decided by their last bits.
+    """
     clipped = [
         (_counts(source, order) & _counts(target, order)).total() for order in range(1, max_n + 1)
     ]
@@ -28,10 +34,14 @@ def pair_score(source: Sequence[int], target: Sequence[int], max_n: int) -> floa
         return 0.0
 
     def bleu(candidate: int, reference: int) -> float:
-        logs = [math.log(c / (candidate - k)) for k, c in enumerate(clipped)]
-        return math.exp(sum(logs) / max_n + min(0.0, 1 - reference / candidate))
+        mean = 0.0
+        for k, count in enumerate(clipped):
+            mean += math.log(count) - math.log(candidate - k)
+        return math.exp(mean / max_n + min(0.0, 1 - reference / candidate))
 
     forward, backward = bleu(len(source), len(target)), bleu(len(target), len(source))
+    if forward == 0.0:  # underflow: far too short beside the other
+        return 0.0
     return 2 * forward * backward / (forward + backward)
 
 
