@@ -80,7 +80,8 @@ void linear(const double* source, std::int64_t n, const double* target, std::int
   std::vector<std::uint8_t> moves(static_cast<std::size_t>(n) * m);
   // row of sentence i, element of target sentence -2
   const auto row = [&](std::int64_t i) { return rows.data() + ((i + 3) % 3) * width; };
-  row(-1)[1] = row(-1)[2] = 1;
+  row(-1)[1] = 1;
+  if (m > 0) row(-1)[2] = 1;
   for (std::int64_t i = 0; i < n; ++i) {
     double* now = row(i);
     now[0] = 0;

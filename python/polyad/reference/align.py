@@ -97,7 +97,7 @@ _GALE_CHURCH = {
 
 
 def _erfc_parts(distance: float) -> tuple[float, float]:
-    """t and e of ``erfc(distance / sqrt(2)) = t exp(e)``, the fit of Numerical Recipes."""
+    """Return t and e of ``erfc(distance / sqrt(2)) = t exp(e)``, the fit of Numerical Recipes."""
     z = distance / math.sqrt(2.0)
     t = 1 / (1 + 0.5 * z)
     sum_ = 0.17087277
@@ -162,7 +162,7 @@ def gale_church(
             table[i, j], moves[i, j] = best, move
     spans = []
     i, j = n, m
-    while i > 0 and j > 0 or (log_space and (i > 0 or j > 0)):
+    while (i > 0 and j > 0) or (log_space and (i > 0 or j > 0)):
         a, b = moves[i, j]
         spans.append((i - a, i, j - b, j))
         i, j = i - a, j - b
