@@ -87,7 +87,18 @@ void for_similar(int order, const std::int32_t* g, const Similarity& similarity,
   }
 }
 
-double source_matches(int order, const Similarity& similarity, SoftScratch& scratch) {
+// Weights of n-grams: 1, or those of words.
+struct Unweighted {
+  double operator()(const std::int32_t*) const { return 1.0; }
+};
+struct WordWeights {
+  const double* values;
+  double operator()(const std::int32_t* gram) const { return values[gram[0]]; }
+};
+
+template <class Weight>
+double source_matches(int order, const Similarity& similarity, const Weight& weight,
+                      SoftScratch& scratch) {
   const Chains chains(scratch);
   double sum = 0.0;
   for (std::size_t g = 0; g < scratch.candidate.first.size(); ++g) {
@@ -97,12 +108,14 @@ double source_matches(int order, const Similarity& similarity, SoftScratch& scra
                 [&](std::int32_t h, double score, bool) {
                   best = std::max(best, score * std::min(count, scratch.reference.count[h]));
                 });
-    sum += best;
+    sum += weight(scratch.candidate.first[g]) * best;
   }
   return sum;
 }
 
-double one_to_one_matches(int order, const Similarity& similarity, SoftScratch& scratch) {
+template <class Weight>
+double one_to_one_matches(int order, const Similarity& similarity, const Weight& weight,
+                          SoftScratch& scratch) {
   const Chains chains(scratch);
   auto& edges = scratch.edges;
   edges.clear();
@@ -123,11 +136,27 @@ double one_to_one_matches(int order, const Similarity& similarity, SoftScratch& 
     std::int32_t& of_candidate = scratch.candidate.count[edge.candidate];
     std::int32_t& of_reference = scratch.left[edge.reference];
     const std::int32_t taken = std::min(of_candidate, of_reference);
-    sum += edge.score * taken;
+    sum += weight(scratch.candidate.first[edge.candidate]) * edge.score * taken;
     of_candidate -= taken;
     of_reference -= taken;
   }
   return sum;
+}
+
+template <class Weight>
+double weighted_matches(int order, Words candidate, const Words* references, std::int32_t count,
+                        const Similarity& similarity, Matching matching, const Weight& weight,
+                        SoftScratch& scratch) {
+  if (candidate.size < order) return 0.0;
+  std::int64_t tokens = 0;
+  for (std::int32_t i = 0; i < count; ++i) tokens += references[i].size;
+  scratch.candidate.begin(candidate.size);
+  scratch.candidate.add(order, candidate);
+  scratch.reference.begin(tokens);
+  for (std::int32_t i = 0; i < count; ++i) scratch.reference.add(order, references[i]);
+  if (scratch.reference.first.empty()) return 0.0;
+  return matching == Matching::source ? source_matches(order, similarity, weight, scratch)
+                                      : one_to_one_matches(order, similarity, weight, scratch);
 }
 
 // The length that the brevity penalty compares with: the closest one, the shorter of two.
@@ -179,16 +208,8 @@ void SoftScratch::Grams::add(int order, Words text) {
 
 double soft_matches(int order, Words candidate, const Words* references, std::int32_t count,
                     const Similarity& similarity, Matching matching, SoftScratch& scratch) {
-  if (candidate.size < order) return 0.0;
-  std::int64_t tokens = 0;
-  for (std::int32_t i = 0; i < count; ++i) tokens += references[i].size;
-  scratch.candidate.begin(candidate.size);
-  scratch.candidate.add(order, candidate);
-  scratch.reference.begin(tokens);
-  for (std::int32_t i = 0; i < count; ++i) scratch.reference.add(order, references[i]);
-  if (scratch.reference.first.empty()) return 0.0;
-  return matching == Matching::source ? source_matches(order, similarity, scratch)
-                                      : one_to_one_matches(order, similarity, scratch);
+  return weighted_matches(order, candidate, references, count, similarity, matching, Unweighted{},
+                          scratch);
 }
 
 double soft_pair_score(Words source, Words target, int max_n, const Similarities& similarities,
@@ -204,6 +225,21 @@ double soft_pair_score(Words source, Words target, int max_n, const Similarities
   const double forward = one_way(source, target, similarities.forward);
   if (!(forward > 0.0)) return 0.0;
   return harmonic_mean(forward, one_way(target, source, similarities.backward));
+}
+
+double soft_weighted_score(Words source, Words target, const double* weights,
+                           const Similarities& similarities, Matching matching,
+                           SoftScratch& scratch) {
+  const auto one_way = [&](Words from, Words to, const Similarity& similarity) {
+    double total = 0.0;
+    for (std::int32_t i = 0; i < from.size; ++i) total += weights[from[i]];
+    if (!(total > 0.0)) return 0.0;
+    return weighted_matches(1, from, &to, 1, similarity, matching, WordWeights{weights}, scratch) /
+           total;
+  };
+  const double precision = one_way(source, target, similarities.forward);
+  if (!(precision > 0.0)) return 0.0;
+  return harmonic_mean(precision, one_way(target, source, similarities.backward));
 }
 
 void ableu(const AbleuArgs& args) {

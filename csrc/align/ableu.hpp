@@ -103,11 +103,22 @@ inline double soft_matches(int order, const std::int32_t* g, std::int32_t ng, co
   return soft_matches(order, {g, ng}, &reference, 1, similarity, matching, scratch);
 }
 
+inline constexpr int kMostOrders = 16;
+
 // The harmonic mean of ABLEU in both directions, orders 1 .. max_n <= kMostOrders: Bleualign's
 // score of a pair, with soft counts. 0 where an order has no match.
-inline constexpr int kMostOrders = 16;
 double soft_pair_score(Words source, Words target, int max_n, const Similarities& similarities,
                        Matching matching, SoftScratch& scratch);
+
+// The same for words that count by weight, w >= 0, and without the brevity penalty:
+//
+//   P = sum_g w(g) matches(g) / sum_g w(g) c(g)      R likewise, from the other side
+//   score = 2 P R / (P + R)
+//
+// weights [words]: for every word of either side.
+double soft_weighted_score(Words source, Words target, const double* weights,
+                           const Similarities& similarities, Matching matching,
+                           SoftScratch& scratch);
 
 // Sentence i of the candidates against the references places[i] .. places[i + 1] - 1.
 struct AbleuArgs {

@@ -9,6 +9,7 @@ namespace py = pybind11;
 
 namespace polyad::bindings {
 
+void register_align_ableu(py::module_& m);
 void register_align_beads(py::module_& m);
 void register_capsule(py::module_& m);
 void register_capsule_routing(py::module_& m);
@@ -34,6 +35,7 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
       [](const py::array& array) { return reinterpret_cast<std::uintptr_t>(array.data()); },
       py::arg("array"));
 
+  polyad::bindings::register_align_ableu(m);
   polyad::bindings::register_align_beads(m);
   polyad::bindings::register_capsule(m);
   polyad::bindings::register_capsule_routing(m);
