@@ -4,7 +4,23 @@ Plain functions on numpy arrays of int32 word numbers (`polyad.Sentences`) or on
 their results have as many entries as the texts ask for, so torch does not trace them.
 """
 
+from polyad.ops._align_ableu import (
+    WordSimilarity,
+    ableu,
+    corpus_ableu,
+    soft_scores,
+    word_similarity,
+)
 from polyad.ops._align_beads import gale_church
 from polyad.ops._align_ngram import best_path, ngram_scores
 
-__all__ = ["best_path", "gale_church", "ngram_scores"]
+__all__ = [
+    "WordSimilarity",
+    "ableu",
+    "best_path",
+    "corpus_ableu",
+    "gale_church",
+    "ngram_scores",
+    "soft_scores",
+    "word_similarity",
+]
