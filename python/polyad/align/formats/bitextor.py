@@ -1,0 +1,153 @@
+"""Bitextor's TSV, as bleualign-cpp takes it: a header, documents in base64, beads as plain text."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+
+from polyad.align.documents import Alignment, Bead, Document
+from polyad.align.formats.base import (
+    DocumentReader,
+    Format,
+    NamedBeads,
+    Writer,
+    by_document,
+    flat,
+    indices_in,
+    score_of,
+    score_text,
+    table,
+    wrong,
+)
+from polyad.align.streams import MAX_LINE, Source, name_of
+
+TEXTS = ("src_text", "trg_text")
+TRANSLATIONS = ("src_translated", "trg_translated")
+COLUMNS = ("src_url", "trg_url", "src_text", "trg_text", "aligner_score", "src_ids", "trg_ids")
+
+
+class BitextorWriter(Writer):
+    """Writes a row for every bead; tabs and line ends in texts become spaces.
+
+    The first five columns are Bitextor's; indices follow, so that every bead has them.
+    """
+
+    def begin(self) -> None:
+        """Write the header."""
+        self.put("\t".join(COLUMNS) + "\n")
+
+    def write(self, alignment: Alignment) -> None:
+        """Write one document's beads."""
+        document = alignment.document
+        addresses = "\t".join(
+            flat(document.meta.get(key) or document.name) for key in ("src_url", "trg_url")
+        )
+        rows = []
+        for bead in self.beads(alignment):
+            source, target = alignment.text(bead)
+            rows.append(
+                f"{addresses}\t{flat(source)}\t{flat(target)}\t{score_text(bead.score)}\t"
+                f"{','.join(map(str, bead.source))}\t{','.join(map(str, bead.target))}\n"
+            )
+        self.put("".join(rows))
+
+
+def read_documents(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Document]:
+    """Yield a document for every row.
+
+    Columns: ``src_text``, ``trg_text`` and, where there are translations, ``src_translated`` and
+    ``trg_translated``: base64 of UTF-8, a sentence a line. Further columns (``src_url``,
+    ``trg_url``, ...) are the document's ``meta``.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: A missing column, a row of another length, a cell that is no base64 of UTF-8, a
+            translation with another number of lines; the message names line and column.
+    """
+    name = name_of(source)
+    for number, row in table(source, TEXTS, max_line):
+        texts = {
+            column: _sentences(row[column], name, number, column)
+            for column in (*TEXTS, *TRANSLATIONS)
+            if column in row
+        }
+        translated: list[tuple[list[str], ...]] = []
+        for column, of in zip(TRANSLATIONS, TEXTS, strict=True):
+            if not row.get(column):  # no such column, or no translation of this document
+                translated.append(())
+                continue
+            if len(texts[column]) != len(texts[of]):
+                raise wrong(
+                    name,
+                    number,
+                    f"{column}: expected {len(texts[of])} lines as in {of}, got "
+                    f"{len(texts[column])}",
+                )
+            translated.append((texts[column],))
+        yield Document(
+            texts["src_text"],
+            texts["trg_text"],
+            translated[0],
+            translated[1],
+            str(number - 1),
+            {k: v for k, v in row.items() if k not in texts},
+        )
+
+
+def _sentences(cell: str, name: str, line: int, column: str) -> list[str]:
+    """The lines of a document in base64."""
+    try:
+        data = base64.b64decode(cell, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise wrong(name, line, f"{column}: not base64: {error}") from error
+    data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = data.count(b"\n", 0, error.start) + 1
+        raise wrong(
+            name,
+            line,
+            f"{column}: not UTF-8 in line {place} of the document (byte 0x{data[error.start]:02x})",
+        ) from error
+    if "\0" in text:
+        place = text[: text.index("\0")].count("\n") + 1
+        raise wrong(name, line, f"{column}: a NUL byte in line {place} of the document")
+    if not text:
+        return []
+    return [sentence.rstrip() for sentence in text.removesuffix("\n").split("\n")]
+
+
+def read_beads(source: Source, *, max_line: int = MAX_LINE) -> Iterator[NamedBeads]:
+    """Yield the beads of each document: consecutive rows with the same addresses.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: Not the writer's table; the message names line and column.
+    """
+    name = name_of(source)
+
+    def rows() -> Iterator[tuple[str, Bead]]:
+        required = ("src_url", "trg_url", "src_ids", "trg_ids")
+        for number, row in table(source, required, max_line):
+            yield (
+                f"{row['src_url']}\t{row['trg_url']}",
+                Bead(
+                    indices_in(row["src_ids"], name, number, "src_ids"),
+                    indices_in(row["trg_ids"], name, number, "trg_ids"),
+                    score_of(row.get("aligner_score", ""), name, number),
+                ),
+            )
+
+    return by_document(rows())
+
+
+FORMAT = Format(
+    "bitextor",
+    "Bitextor's table; documents in base64",
+    ".tsv",
+    DocumentReader(read_documents),
+    BitextorWriter,
+    read_beads,
+)
