@@ -10,6 +10,7 @@ namespace py = pybind11;
 namespace polyad::bindings {
 
 void register_align_ableu(py::module_& m);
+void register_align(py::module_& m);
 void register_align_beads(py::module_& m);
 void register_capsule(py::module_& m);
 void register_capsule_routing(py::module_& m);
@@ -36,6 +37,7 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
       py::arg("array"));
 
   polyad::bindings::register_align_ableu(m);
+  polyad::bindings::register_align(m);
   polyad::bindings::register_align_beads(m);
   polyad::bindings::register_capsule(m);
   polyad::bindings::register_capsule_routing(m);

@@ -1,0 +1,420 @@
+#include "align/ngram.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "align/each.hpp"
+#include "common/check.hpp"
+
+namespace polyad::align {
+namespace {
+
+constexpr std::uint64_t kFree = ~std::uint64_t{0};
+constexpr double kNothing = -1.0;
+// A bound may be below the score that it bounds by rounding alone.
+constexpr double kRounding = 1e-9;
+
+std::uint64_t mixed(std::uint64_t x) {
+  x ^= x >> 32;
+  x *= 0xd6e8feb86659fd93u;
+  x ^= x >> 32;
+  x *= 0xd6e8feb86659fd93u;
+  return x ^ (x >> 32);
+}
+
+std::uint64_t key_of(std::uint32_t first, std::uint32_t second) {
+  return std::uint64_t{first} << 32 | second;
+}
+
+std::size_t power_of_two(std::size_t least) {
+  std::size_t size = 16;
+  while (size < least) size *= 2;
+  return size;
+}
+
+template <class T>
+void at_least(std::vector<T>& values, std::size_t size) {
+  if (values.size() < size) values.resize(size);
+}
+
+// Places in ascending order whose value lies within low .. high; 1 <= low.
+template <class Count>
+void collect(const std::vector<Count>& values, std::int32_t size, std::uint32_t low,
+             std::uint32_t high, std::vector<std::int32_t>& out) {
+  out.clear();
+  std::int32_t at = 0;
+  if constexpr (sizeof(Count) == 1) {
+    if (low <= 128) {
+      constexpr std::uint64_t kOnes = 0x0101010101010101u, kHigh = 0x80 * kOnes;
+      for (; at + 8 <= size; at += 8) {
+        std::uint64_t eight;
+        std::memcpy(&eight, values.data() + at, 8);
+        // the top bit of every byte that is at least `low`
+        if ((((eight & ~kHigh) + (128 - low) * kOnes) | eight) & kHigh) {
+          for (std::int32_t i = at; i < at + 8; ++i) {
+            if (values[i] >= low && values[i] <= high) out.push_back(i);
+          }
+        }
+      }
+    }
+  }
+  for (; at < size; ++at) {
+    if (values[at] >= low && values[at] <= high) out.push_back(at);
+  }
+}
+
+}  // namespace
+
+double pair_score(const double* counts, int max_n, std::int32_t source_length,
+                  std::int32_t target_length) {
+  return pair_score(counts, counts, max_n, source_length, target_length);
+}
+
+double pair_score(const double* counts, const double* back_counts, int max_n,
+                  std::int32_t source_length, std::int32_t target_length) {
+  const double h = source_length, r = target_length;
+  double a = 0, b = 0;
+  for (int k = 0; k < max_n; ++k) {
+    a += std::log(counts[k]) - std::log(h - k);
+    b += std::log(back_counts[k]) - std::log(r - k);
+  }
+  const double forward = std::exp(a / max_n + std::min(0.0, 1 - r / h));
+  if (!(forward > 0)) return kNothing;
+  const double backward = std::exp(b / max_n + std::min(0.0, 1 - h / r));
+  return 2 * forward * backward / (forward + backward);
+}
+
+// --- PairNumbers ---------------------------------------------------------------------------------
+
+void PairNumbers::reset(std::size_t expected) {
+  const std::size_t size = power_of_two(2 * expected);
+  slots_.assign(size, Slot{kFree, kNone});
+  mask_ = size - 1;
+  taken_ = 0;
+}
+
+std::size_t PairNumbers::slot_of(std::uint64_t key) const {
+  std::size_t slot = mixed(key) & mask_;
+  while (slots_[slot].key != kFree && slots_[slot].key != key) slot = (slot + 1) & mask_;
+  return slot;
+}
+
+std::int32_t PairNumbers::insert(std::uint32_t first, std::uint32_t second, std::int32_t fresh) {
+  const std::uint64_t key = key_of(first, second);
+  std::size_t slot = slot_of(key);
+  if (slots_[slot].key == key) return slots_[slot].value;
+  if (2 * (taken_ + 1) > slots_.size()) {
+    grow();
+    slot = slot_of(key);
+  }
+  slots_[slot] = {key, fresh};
+  ++taken_;
+  return fresh;
+}
+
+std::int32_t PairNumbers::find(std::uint32_t first, std::uint32_t second) const {
+  return slots_[slot_of(key_of(first, second))].value;
+}
+
+void PairNumbers::grow() {
+  std::vector<Slot> old(2 * slots_.size(), Slot{kFree, kNone});
+  old.swap(slots_);
+  mask_ = slots_.size() - 1;
+  for (const Slot& slot : old) {
+    if (slot.key != kFree) slots_[slot_of(slot.key)] = slot;
+  }
+}
+
+// --- NgramIndex: build ---------------------------------------------------------------------------
+
+void NgramIndex::build(const Words* targets, std::int64_t count, int max_n) {
+  require(max_n >= 1 && max_n <= kMaxOrder, "max_n: expected 1 .. 10");
+  max_n_ = max_n;
+  longest_ = 0;
+  std::size_t words = 0;
+  for (std::int64_t j = 0; j < count; ++j) {
+    words += targets[j].size;
+    longest_ = std::max(longest_, targets[j].size);
+  }
+  for (int k = 0; k < max_n; ++k) {
+    Grams& grams = grams_[k];
+    // words recur more often than longer n-grams do; the table grows where they do not
+    grams.numbers.reset(k == 0 ? words / 4 : words / 2);
+    grams.repeats.reset(words / 32);
+    grams.count = 0;
+    grams.last.clear();
+    grams.times.clear();
+    grams.offsets.assign(1, 0);
+    grams.list.clear();
+  }
+  keys_.clear();
+  lengths_.clear();
+  classes_.resize(count);
+  class_slots_.assign(power_of_two(2 * count), -1);
+  for (std::int64_t j = 0; j < count; ++j) {
+    const KeySet keys = add_grams(targets[j], static_cast<std::int32_t>(j));
+    classes_[j] = class_of(keys, targets[j].size);
+  }
+  place_classes();
+  for (std::int32_t n = static_cast<std::int32_t>(logs_.size()); n <= std::min(longest_, 4096);
+       ++n) {
+    logs_.push_back(std::log(static_cast<double>(n)));
+  }
+}
+
+// Appends the grams of a target to the lists of all orders.
+NgramIndex::KeySet NgramIndex::add_grams(const Words& words, std::int32_t target) {
+  KeySet keys{0, 0};
+  prefixes_.assign(words.size, -1);
+  for (int k = 0; k < max_n_; ++k) {
+    Grams& grams = grams_[k];
+    for (std::int32_t i = 0; i + k < words.size; ++i) {
+      std::int32_t gram = grams.numbers.insert(prefixes_[i] + 1, words[i + k], grams.count);
+      prefixes_[i] = gram;
+      if (gram == grams.count) {
+        ++grams.count;
+        grams.last.push_back(0);
+        grams.times.push_back(0);
+      }
+      if (grams.last[gram] != target + 1) {
+        grams.last[gram] = target + 1;
+        grams.times[gram] = 0;
+        const std::uint64_t mark = mixed(key_of(gram + 1, k + 1));
+        keys.sum += mark;
+        keys.other_sum += mixed(mark + 0x9e3779b97f4a7c15u);
+      } else {
+        gram = grams.repeats.insert(gram, ++grams.times[gram], grams.count);
+        if (gram == grams.count) {
+          ++grams.count;
+          grams.last.push_back(0);
+          grams.times.push_back(0);
+        }
+      }
+      grams.list.push_back(gram);
+    }
+  }
+  return keys;
+}
+
+// The class with these n-grams; where it is there already, the lists lose what was appended.
+std::int32_t NgramIndex::class_of(const KeySet& keys, std::int32_t length) {
+  const std::size_t mask = class_slots_.size() - 1;
+  std::size_t slot = keys.sum & mask;
+  for (; class_slots_[slot] >= 0; slot = (slot + 1) & mask) {
+    const std::int32_t found = class_slots_[slot];
+    if (keys_[found].sum == keys.sum && keys_[found].other_sum == keys.other_sum) {
+      for (int k = 0; k < max_n_; ++k) grams_[k].list.resize(grams_[k].offsets.back());
+      return found;
+    }
+  }
+  const auto fresh = static_cast<std::int32_t>(keys_.size());
+  class_slots_[slot] = fresh;
+  keys_.push_back(keys);
+  lengths_.push_back(length);
+  for (int k = 0; k < max_n_; ++k) {
+    grams_[k].offsets.push_back(static_cast<std::int32_t>(grams_[k].list.size()));
+  }
+  return fresh;
+}
+
+// Sorts targets by class, and classes by the grams of order N that they have.
+void NgramIndex::place_classes() {
+  const std::size_t classes = keys_.size();
+  member_offsets_.assign(classes + 1, 0);
+  for (std::int32_t c : classes_) ++member_offsets_[c + 1];
+  for (std::size_t c = 0; c < classes; ++c) member_offsets_[c + 1] += member_offsets_[c];
+  members_.resize(classes_.size());
+  std::vector<std::int32_t> next(member_offsets_.begin(), member_offsets_.end() - 1);
+  for (std::size_t j = 0; j < classes_.size(); ++j) {
+    members_[next[classes_[j]]++] = static_cast<std::int32_t>(j);
+  }
+
+  const Grams& top = grams_[max_n_ - 1];
+  place_offsets_.assign(top.count + 1, 0);
+  for (std::int32_t gram : top.list) ++place_offsets_[gram + 1];
+  for (std::int32_t g = 0; g < top.count; ++g) place_offsets_[g + 1] += place_offsets_[g];
+  places_.resize(top.list.size());
+  next.assign(place_offsets_.begin(), place_offsets_.end() - 1);
+  for (std::size_t c = 0; c < classes; ++c) {
+    for (std::int32_t at = top.offsets[c]; at < top.offsets[c + 1]; ++at) {
+      places_[next[top.list[at]]++] = static_cast<std::int32_t>(c);
+    }
+  }
+}
+
+// --- NgramIndex: look up -------------------------------------------------------------------------
+
+double NgramIndex::log_of(std::int32_t n) const {
+  return static_cast<std::size_t>(n) < logs_.size() ? logs_[n] : std::log(static_cast<double>(n));
+}
+
+// The harmonic mean of two numbers is at most their geometric mean: log score <= (a + b) / 2.
+double NgramIndex::log_bound(const double* counts, std::int32_t length,
+                             std::int32_t target_length) const {
+  double sum = 0;
+  for (int k = 0; k < max_n_; ++k) {
+    sum += 2 * log_of(static_cast<std::int32_t>(counts[k])) - log_of(length - k) -
+           log_of(target_length - k);
+  }
+  const double h = length, r = target_length;
+  return (sum / max_n_ + (h < r ? 1 - r / h : 1 - h / r)) / 2;
+}
+
+// ... when all that is known of the orders below N is that they are at most the shorter text's.
+double NgramIndex::log_bound(std::int32_t shared, std::int32_t length,
+                             std::int32_t target_length) const {
+  double counts[kMaxOrder];
+  for (int k = 0; k + 1 < max_n_; ++k) counts[k] = std::min(length, target_length) - k;
+  counts[max_n_ - 1] = shared;
+  return log_bound(counts, length, target_length);
+}
+
+// ... and nothing of the target.
+double NgramIndex::log_bound(std::int32_t shared, std::int32_t length, Bounds& bounds) const {
+  at_least(bounds, length + 1);
+  std::vector<double>& row = bounds[length];
+  if (static_cast<std::size_t>(shared) >= row.size()) {
+    row.resize(shared + 1, std::numeric_limits<double>::quiet_NaN());
+  }
+  if (std::isnan(row[shared])) {
+    double most = -std::numeric_limits<double>::infinity();
+    for (std::int32_t r = shared + max_n_ - 1; r <= longest_; ++r) {
+      most = std::max(most, log_bound(shared, length, r));
+    }
+    row[shared] = most;
+  }
+  return row[shared];
+}
+
+// The grams of a source that some target has, repeats told apart as there.
+void NgramIndex::find_grams(const Words& source, Desk& desk) const {
+  desk.prefixes.assign(source.size, -1);
+  for (int k = 0; k < max_n_; ++k) {
+    const Grams& grams = grams_[k];
+    std::vector<std::int32_t>& seen = desk.seen[k];
+    at_least(seen, grams.count);
+    at_least(desk.marks[k], grams.count);
+    desk.grams[k].clear();
+    for (std::int32_t i = 0; i + k < source.size; ++i) {
+      std::int32_t& prefix = desk.prefixes[i];
+      if (k > 0 && prefix < 0) continue;
+      prefix = grams.numbers.find(prefix + 1, source[i + k]);
+      if (prefix < 0) continue;
+      const std::int32_t before = seen[prefix]++;
+      const std::int32_t gram = before == 0 ? prefix : grams.repeats.find(prefix, before);
+      if (gram >= 0) desk.grams[k].push_back(gram);
+    }
+    // Every gram that was seen stands in the list for its first time.
+    for (std::int32_t gram : desk.grams[k]) seen[gram] = 0;
+  }
+}
+
+void NgramIndex::look_up(const Words& source, int top_k, Desk& desk, Bounds& bounds,
+                         std::vector<PairScore>& best) const {
+  best.clear();
+  if (source.size < max_n_) return;
+  find_grams(source, desk);
+  const std::vector<std::int32_t>& top = desk.grams[max_n_ - 1];
+  if (top.empty()) return;
+  if (top.size() <= std::numeric_limits<std::uint8_t>::max()) {
+    rank(source.size, top_k, desk.shared, desk, bounds, best);
+  } else {
+    rank(source.size, top_k, desk.shared_wide, desk, bounds, best);
+  }
+}
+
+template <class Count>
+void NgramIndex::rank(std::int32_t length, int top_k, std::vector<Count>& shared, Desk& desk,
+                      Bounds& bounds, std::vector<PairScore>& best) const {
+  const auto classes = static_cast<std::int32_t>(keys_.size());
+  at_least(shared, classes);
+  const std::vector<std::int32_t>& top = desk.grams[max_n_ - 1];
+  for (std::int32_t gram : top) {
+    for (std::int32_t at = place_offsets_[gram]; at < place_offsets_[gram + 1]; ++at) {
+      ++shared[places_[at]];
+    }
+  }
+  for (int k = 0; k + 1 < max_n_; ++k) {
+    for (std::int32_t gram : desk.grams[k]) desk.marks[k][gram] = 1;
+  }
+  // Most classes share one or two N-grams by chance: those come last, and not at all once enough
+  // better ones are found. In a short list it costs less to look at all.
+  const auto most = static_cast<std::uint32_t>(top.size());
+  double threshold = -std::numeric_limits<double>::infinity();
+  const std::uint32_t steps = classes < 512 ? 1 : 4;
+  for (std::uint32_t low = steps; low >= 1; --low) {
+    const std::uint32_t high = low == steps ? most : low;
+    if (low != steps && log_bound(high, length, bounds) + kRounding < threshold) break;
+    if (low > most) continue;
+    collect(shared, classes, low, high, desk.candidates);
+    for (std::int32_t candidate : desk.candidates) {
+      weigh(candidate, shared[candidate], length, top_k, desk, threshold, best);
+    }
+  }
+  std::memset(shared.data(), 0, classes * sizeof(Count));
+  for (int k = 0; k + 1 < max_n_; ++k) {
+    for (std::int32_t gram : desk.grams[k]) desk.marks[k][gram] = 0;
+  }
+}
+
+// Scores the targets of a class and keeps those among the top_k best. threshold is the logarithm of
+// the score of the last of these, -infinity before there are so many.
+template <class Count>
+void NgramIndex::weigh(std::int32_t candidate, Count shared, std::int32_t length, int top_k,
+                       const Desk& desk, double& threshold, std::vector<PairScore>& best) const {
+  const std::int32_t target_length = lengths_[candidate];
+  if (log_bound(shared, length, target_length) + kRounding < threshold) return;
+  PairScore found{0, 0, {}};
+  found.counts[max_n_ - 1] = shared;
+  for (int k = 0; k + 1 < max_n_; ++k) {
+    const Grams& grams = grams_[k];
+    std::int32_t count = 0;
+    for (std::int32_t at = grams.offsets[candidate]; at < grams.offsets[candidate + 1]; ++at) {
+      count += desk.marks[k][grams.list[at]];
+    }
+    found.counts[k] = count;
+  }
+  if (log_bound(found.counts, length, target_length) + kRounding < threshold) return;
+  found.score = pair_score(found.counts, max_n_, length, target_length);
+  if (found.score < 0) return;
+  const auto better = [](const PairScore& one, const PairScore& other) {
+    return one.score > other.score || (one.score == other.score && one.target < other.target);
+  };
+  for (std::int32_t at = member_offsets_[candidate]; at < member_offsets_[candidate + 1]; ++at) {
+    found.target = members_[at];
+    if (static_cast<int>(best.size()) == top_k) {
+      if (!better(found, best.back())) break;
+      best.pop_back();
+    }
+    best.insert(std::upper_bound(best.begin(), best.end(), found, better), found);
+    if (static_cast<int>(best.size()) == top_k) threshold = std::log(best.back().score);
+  }
+}
+
+void ngram_scores(const NgramScoresArgs& args) {
+  require(args.top_k >= 1, "top_k: expected at least 1");
+  std::vector<Words> targets(args.targets.count);
+  for (std::int64_t j = 0; j < args.targets.count; ++j) targets[j] = args.targets[j];
+  NgramIndex index;
+  index.build(targets.data(), args.targets.count, args.max_n);
+  // Every part has a desk of its own, as large as the vocabulary: few parts, of equal sizes.
+  const std::int64_t parts = std::min<std::int64_t>(4 * get_num_threads(), args.sources.count);
+  for_each_part(parts, [&](std::int64_t part) {
+    NgramIndex::Desk desk;
+    NgramIndex::Bounds bounds;
+    std::vector<PairScore> best;
+    const std::int64_t end = args.sources.count * (part + 1) / parts;
+    for (std::int64_t i = args.sources.count * part / parts; i < end; ++i) {
+      index.look_up(args.sources[i], args.top_k, desk, bounds, best);
+      args.found[i] = static_cast<std::int32_t>(best.size());
+      for (std::size_t rank = 0; rank < best.size(); ++rank) {
+        args.target[i * args.top_k + rank] = best[rank].target;
+        args.score[i * args.top_k + rank] = best[rank].score;
+      }
+    }
+  });
+}
+
+}  // namespace polyad::align

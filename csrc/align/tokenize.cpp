@@ -1,0 +1,173 @@
+#include "align/tokenize.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+
+namespace polyad::align {
+namespace {
+
+enum class Kind : std::uint8_t { word, space, alone, stop, hyphen };
+
+constexpr std::array<Kind, 256> kinds() {
+  std::array<Kind, 256> kinds{};
+  for (int c = 0; c < 256; ++c) {
+    const bool letter = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    kinds[c] = c > ' ' && c < 0x7f && !letter ? Kind::alone : Kind::word;
+  }
+  kinds[static_cast<int>(' ')] = Kind::space;
+  kinds[static_cast<int>('\'')] = Kind::word;
+  kinds[static_cast<int>('.')] = Kind::stop;
+  kinds[static_cast<int>(',')] = Kind::stop;
+  kinds[static_cast<int>('-')] = Kind::hyphen;
+  return kinds;
+}
+constexpr std::array<Kind, 256> kKinds = kinds();
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool continues_code_point(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
+
+std::size_t code_point_size(char first) {
+  const auto c = static_cast<unsigned char>(first);
+  return c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+}
+
+std::uint64_t hash_of(std::string_view word) {
+  constexpr std::uint64_t kFactor = 0x9fb21c651e98df25u;
+  std::uint64_t hash = word.size() * kFactor;
+  std::size_t at = 0;
+  for (; at + 8 <= word.size(); at += 8) {
+    std::uint64_t eight;
+    std::memcpy(&eight, word.data() + at, 8);
+    hash = (hash ^ eight) * kFactor;
+    hash ^= hash >> 32;
+  }
+  std::uint64_t rest = 0;
+  std::memcpy(&rest, word.data() + at, word.size() - at);
+  hash = (hash ^ rest) * kFactor;
+  return hash ^ (hash >> 32);
+}
+
+// The size of the white space (Python's) that begins at `text`, 0 if there is none.
+std::size_t white_space(std::string_view text) {
+  if (text.empty()) return 0;
+  const auto c = static_cast<unsigned char>(text[0]);
+  if (c < 0x80) return c == ' ' || (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x1f);
+  const auto starts = [&](std::string_view what) { return text.substr(0, what.size()) == what; };
+  if (c == 0xc2) return starts("\xc2\x85") || starts("\xc2\xa0") ? 2 : 0;
+  if (c == 0xe1) return starts("\xe1\x9a\x80") ? 3 : 0;
+  if (c == 0xe3) return starts("\xe3\x80\x80") ? 3 : 0;
+  if (c != 0xe2 || text.size() < 3) return 0;
+  const auto third = static_cast<unsigned char>(text[2]);
+  const bool wide = text[1] == '\x80' && ((third >= 0x80 && third <= 0x8a) || third == 0xa8 ||
+                                          third == 0xa9 || third == 0xaf);
+  return wide || starts("\xe2\x81\x9f") ? 3 : 0;
+}
+
+// Code points of a line without the white space at its ends.
+std::int32_t stripped_length(std::string_view line) {
+  while (const std::size_t size = white_space(line)) line.remove_prefix(size);
+  while (!line.empty()) {
+    std::size_t last = line.size() - 1;
+    while (last > 0 && continues_code_point(line[last])) --last;
+    if (white_space(line.substr(last)) != line.size() - last) break;
+    line.remove_suffix(line.size() - last);
+  }
+  return static_cast<std::int32_t>(
+      std::count_if(line.begin(), line.end(), [](char c) { return !continues_code_point(c); }));
+}
+
+template <class Take>
+void split_nist(std::string_view line, const Take& take) {
+  std::size_t begin = 0;
+  const auto end_word = [&](std::size_t end) {
+    if (end > begin) take(line.substr(begin, end - begin));
+    begin = end + 1;
+  };
+  for (std::size_t at = 0; at < line.size(); ++at) {
+    const Kind kind = kKinds[static_cast<unsigned char>(line[at])];
+    if (kind == Kind::word) continue;
+    const bool digit_before = at > 0 && is_digit(line[at - 1]);
+    if (kind == Kind::stop) {
+      const bool digit_after = at + 1 < line.size() && is_digit(line[at + 1]);
+      if (digit_before && digit_after) continue;
+    }
+    if (kind == Kind::hyphen && !digit_before) continue;
+    end_word(at);
+    if (kind != Kind::space) take(line.substr(at, 1));
+  }
+  end_word(line.size());
+}
+
+template <class Take>
+void split_characters(std::string_view line, const Take& take) {
+  for (std::size_t at = 0; at < line.size();) {
+    const std::size_t size = std::min(code_point_size(line[at]), line.size() - at);
+    if (line[at] != ' ') take(line.substr(at, size));
+    at += size;
+  }
+}
+
+}  // namespace
+
+Vocabulary::Vocabulary() : slots_(1024, Slot{0, -1}), begins_(1, 0) {}
+
+std::size_t Vocabulary::slot_of(std::string_view of, std::uint64_t hash) const {
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t slot = (hash >> 32) & mask;
+  while (slots_[slot].number >= 0 && (slots_[slot].hash != static_cast<std::uint32_t>(hash) ||
+                                      word(slots_[slot].number) != of)) {
+    slot = (slot + 1) & mask;
+  }
+  return slot;
+}
+
+std::int32_t Vocabulary::number(std::string_view of) {
+  const std::uint64_t hash = hash_of(of);
+  std::size_t slot = slot_of(of, hash);
+  if (slots_[slot].number >= 0) return slots_[slot].number;
+  if (2 * begins_.size() > slots_.size()) {
+    grow();
+    slot = slot_of(of, hash);
+  }
+  const std::int32_t fresh = size();
+  slots_[slot] = {static_cast<std::uint32_t>(hash), fresh};
+  bytes_.insert(bytes_.end(), of.begin(), of.end());
+  begins_.push_back(bytes_.size());
+  return fresh;
+}
+
+void Vocabulary::grow() {
+  slots_.assign(2 * slots_.size(), Slot{0, -1});
+  for (std::int32_t n = 0; n < size(); ++n) {
+    const std::uint64_t hash = hash_of(word(n));
+    slots_[slot_of(word(n), hash)] = {static_cast<std::uint32_t>(hash), n};
+  }
+}
+
+void tokenize(std::string_view text, TokenizeRule rule, Vocabulary& vocabulary, Tokens& out) {
+  const auto take = [&](std::string_view word) { out.ids.push_back(vocabulary.number(word)); };
+  out.ids.clear();
+  out.ids.reserve(text.size() / 5);
+  out.offsets.assign(1, 0);
+  out.characters.clear();
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = text.substr(begin, end - begin);
+    if (rule == TokenizeRule::nist) {
+      split_nist(line, take);
+    } else {
+      split_characters(line, take);
+    }
+    if (out.ids.size() > std::numeric_limits<std::int32_t>::max()) {
+      throw std::length_error("expected fewer than 2^31 words at a time");
+    }
+    out.offsets.push_back(static_cast<std::int32_t>(out.ids.size()));
+    out.characters.push_back(stripped_length(line));
+    begin = end + 1;
+  }
+}
+
+}  // namespace polyad::align
