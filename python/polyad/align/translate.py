@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-__all__ = ["run_lines"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["gloss", "gloss_table", "run_lines"]
+
+_BLOCK = 1024
+"""Source words whose similarity to all target words is held at a time."""
 
 
 def run_lines(command: str | Sequence[str], lines: Sequence[str]) -> list[str]:
@@ -48,3 +54,61 @@ def run_lines(command: str | Sequence[str], lines: Sequence[str]) -> list[str]:
             f"{len(made)}"
         )
     return made
+
+
+def gloss_table(
+    words: Sequence[str],
+    vectors: NDArray[np.float32],
+    source_counts: Mapping[str, int],
+    target_counts: Mapping[str, int],
+    *,
+    threshold: float = 0.3,
+) -> dict[str, str]:
+    """Return for every source word the target word whose vector is nearest.
+
+    ``table[w] = argmax_v cos(w, v)`` over the target words v; the first of equals in ``words``. A
+    word that the target has at least half as often as the source (a name, a number) stays itself.
+
+    Args:
+        words: What the vectors belong to, words of both languages, as vectors trained on pairs have
+            them.
+        vectors: float32 [V, D].
+        source_counts: How often each word occurs in the source.
+        target_counts: Likewise in the target.
+        threshold: A word without a neighbour of at least this cosine is not in the table.
+
+    Raises:
+        ValueError: Vectors of another shape than one per word.
+    """
+    if vectors.ndim != 2 or len(vectors) != len(words):
+        raise ValueError(f"vectors: expected [{len(words)}, D], got {list(vectors.shape)}")
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = vectors / np.where(norms > 0, norms, 1)
+    table = {}
+    asked = []
+    for place, word in enumerate(words):
+        count = source_counts.get(word, 0)
+        if count and 2 * target_counts.get(word, 0) >= count:
+            table[word] = word
+        elif count:
+            asked.append(place)
+    answers = [place for place, word in enumerate(words) if target_counts.get(word, 0)]
+    if not answers:
+        return table
+    column = {place: j for j, place in enumerate(answers)}
+    answer_vectors = unit[answers].T
+    for begin in range(0, len(asked), _BLOCK):
+        block = asked[begin : begin + _BLOCK]
+        cosines = unit[block] @ answer_vectors
+        for i, place in enumerate(block):
+            if place in column:  # seen in the target by chance: it is no translation of itself
+                cosines[i, column[place]] = -1
+            best = int(cosines[i].argmax())
+            if cosines[i, best] >= threshold:
+                table[words[place]] = words[answers[best]]
+    return table
+
+
+def gloss(sentences: Sequence[Sequence[str]], table: Mapping[str, str]) -> list[str]:
+    """Return sentences with every word replaced by its entry; words without one stay."""
+    return [" ".join(table.get(word, word) for word in sentence) for sentence in sentences]
