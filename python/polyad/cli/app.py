@@ -19,7 +19,7 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: 1 for data and runs that cannot be used, 2 for wrong arguments."""
 
 
-ORDER = ("demo", "info", "train", "evaluate", "recall", "bench")
+ORDER = ("demo", "info", "train", "evaluate", "recall", "review", "bench")
 
 
 class Commands(TyperGroup):
@@ -124,13 +124,14 @@ def polyad(
 
 
 def _add_commands() -> None:
-    from polyad.cli import bench, demo, info, runs, train
+    from polyad.cli import bench, demo, info, review, runs, train
 
     app.command("demo")(demo.demo)
     app.command("info")(info.info)
     app.add_typer(train.app, name="train")
     app.command("evaluate")(runs.evaluate)
     app.command("recall")(runs.recall)
+    app.command("review")(review.review)
     app.command("bench")(bench.bench)
 
 

@@ -1,0 +1,108 @@
+"""polyad review: pages from beads and texts, tables from judgements, one line for what is wrong."""
+
+import json
+
+import pytest
+
+from polyad.align import Aligner, formats
+from polyad.align.review import FORMAT_VERSION, KIND
+from polyad.data.align_sample import FOLDER, korean_readme
+
+TEXTS = ("-s", FOLDER / "readme.ko", "-t", FOLDER / "readme.en")
+GOLD = (FOLDER / "readme.beads", *TEXTS, "--format", "vecalign")
+
+
+def sampled(html):
+    return json.loads(html.split("const REVIEW = ")[1].split(";\nconst DOCUMENTS")[0])
+
+
+def test_page_of_beads_and_their_texts(polyad, tmp_path):
+    page = tmp_path / "page.html"
+    result = polyad("review", *GOLD, "-o", page, "--per-band", "7", "--title", "Gold & all")
+    assert (result.code, result.out) == (0, f"page: {page}\n")
+    assert result.err == "7 of 70 beads to judge, from 1 bands of scores\n"
+    told = sampled(page.read_text())
+    assert told["title"] == "Gold & all"
+    assert len(told["items"]) == 7
+    assert polyad("review", *GOLD, "-o", page, "--per-band", "7", "--title", "Gold & all").code == 0
+    assert sampled(page.read_text()) == told
+
+
+def test_page_of_scored_beads(polyad, tmp_path):
+    beads, page = tmp_path / "beads.txt", tmp_path / "page.html"
+    formats.write("vecalign", beads, [Aligner().align(korean_readme().document)])
+    command = ("review", beads, *TEXTS, "--format", "vecalign", "-o", page)
+    result = polyad(*command, "--bands", "3")
+    assert result.code == 0, result.err
+    bands = sampled(page.read_text())["bands"]
+    assert len(bands) == 3
+    assert polyad(*command, "--edges", "0.2,0.5").code == 0
+    edges = sampled(page.read_text())["bands"]
+    assert edges[0]["high"] < 0.2 <= edges[1]["low"]
+    assert edges != bands
+
+
+def test_page_of_texts_that_stand_line_by_line(polyad, tmp_path):
+    page = tmp_path / "page.html"
+    result = polyad("review", "-s", FOLDER / "readme.ko", "-t", FOLDER / "readme.mt.en", "-o", page)
+    assert result.code == 0, result.err
+    assert "from 1 bands" in result.err
+    assert {item["score"] for item in sampled(page.read_text())["items"]} == {None}
+
+
+def judgements(path, **change):
+    band = {"low": 0.25, "high": 0.75, "beads": 60, "sampled": 4}
+    verdicts = ("correct", "correct", "partly", "wrong")
+    told = {
+        "kind": KIND, "format_version": FORMAT_VERSION, "title": "mine",
+        "bands": [band, {"low": None, "high": None, "beads": 3, "sampled": 1}],
+        "judgements": [{"band": 0, "verdict": verdict} for verdict in verdicts], **change,
+    }  # fmt: skip
+    path.write_text(json.dumps(told))
+    return path
+
+
+def test_judgements_are_printed(polyad, tmp_path):
+    result = polyad("review", "--judgements", judgements(tmp_path / "j.json"))
+    assert (result.code, result.err) == (0, "")
+    text = " ".join(result.out.split())
+    assert text.startswith("mine ")
+    assert "0.250-0.750" in text
+    assert "no score" in text
+    assert "50.0" in text
+    assert "75.0" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ((), 2, "expected files of beads, texts or --judgements, got neither"),
+        ((*GOLD, "--judgements", "x"), 2, "got both"),
+        ((FOLDER / "readme.beads", *TEXTS), 2, "--format: expected one of"),
+        ((*TEXTS[:2],), 2, "-s and -t go together"),
+        ((*GOLD, "b"), 2, "expected one file of beads for the texts, got 2"),
+        ((*GOLD, "--edges", "2,1"), 2, "expected ascending numbers such as 0.2,0.4, got '2,1'"),
+        ((*GOLD, "--edges", "a"), 2, "expected ascending numbers"),
+        ((*GOLD, "--bands", "0"), 2, "bands"),
+        (("--judgements", "nowhere.json"), 1, "nowhere.json: No such file"),
+        (("--judgements", FOLDER / "readme.ko"), 1, "is not JSON"),
+        ((*GOLD, "-o", "nowhere/page.html"), 1, "No such file"),
+        (TEXTS, 1, "expected as many target as source lines, got 79 and 81"),
+        ((FOLDER / "readme.en", *TEXTS, "--format", "vecalign"), 1, "readme.en:1"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(polyad, tmp_path, monkeypatch, words, code, message):
+    monkeypatch.chdir(tmp_path)
+    result = polyad("review", *words)
+    assert result.code == code, result.err
+    assert message in result.err
+    assert result.err.count("\n") <= 2
+    assert not (tmp_path / "review.html").exists()
+
+
+def test_nothing_to_judge(polyad, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "none").write_text("[0]:[]\n")
+    result = polyad("review", "none", *TEXTS, "--format", "vecalign")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "none: expected at least one bead with two sides, got none" in result.err
