@@ -77,6 +77,8 @@ class Alignment:
             the first target sentence and the one after its last.
         scores: float64 [beads].
         labels: int8 [beads], places in `LABELS`.
+        scattered: The sides of those beads, by place, whose sentences do not all follow each other;
+            their spans reach from the first sentence to the last.
     """
 
     def __init__(
@@ -85,21 +87,26 @@ class Alignment:
         spans: np.ndarray[Any, Any],
         scores: np.ndarray[Any, Any],
         labels: np.ndarray[Any, Any],
+        scattered: Mapping[int, tuple[tuple[int, ...], tuple[int, ...]]] | None = None,
     ) -> None:
         self.document = document
         self.spans = spans
         self.scores = scores
         self.labels = labels
+        self.scattered = scattered or {}
 
     @cached_property
     def beads(self) -> list[Bead]:
         """The beads with both sides."""
-        return [
+        beads = [
             Bead(tuple(range(a, b)), tuple(range(c, d)), score, LABELS[label])
             for (a, b, c, d), score, label in zip(
                 self.spans.tolist(), self.scores.tolist(), self.labels.tolist(), strict=True
             )
         ]
+        for place, (source, target) in self.scattered.items():
+            beads[place] = beads[place]._replace(source=source, target=target)
+        return beads
 
     def beads_with_nulls(self) -> list[Bead]:
         """All sentences: the beads, and a null bead for every sentence that is in none.
