@@ -24,7 +24,6 @@ bool comes_before(const Bead& one, const Bead& other) {
 struct Desk {
   NgramIndex index;
   NgramIndex::Desk lookups;
-  NgramIndex::Bounds bounds;
   GapFiller gaps;
   SoftScratch soft;
   std::vector<Words> words;
@@ -88,8 +87,7 @@ class Document {
                              desk_.soft);
     }
     desk_.index.build(&target, 1, args_.options.max_n);
-    desk_.bounds.clear();
-    desk_.index.look_up(source, 1, desk_.lookups, desk_.bounds, desk_.row);
+    desk_.index.look_up(source, 1, desk_.lookups, desk_.row);
     return desk_.row.empty() ? 0.0 : desk_.row[0].score;
   }
 
@@ -188,10 +186,8 @@ class Document {
     desk_.words.clear();
     for (std::int64_t j = 0; j < references.count; ++j) desk_.words.push_back(references[j]);
     desk_.index.build(desk_.words.data(), references.count, args_.options.max_n);
-    desk_.bounds.clear();
     for (std::int64_t i = 0; i < hypotheses.count; ++i) {
-      desk_.index.look_up(hypotheses[i], args_.options.top_k, desk_.lookups, desk_.bounds,
-                          desk_.row);
+      desk_.index.look_up(hypotheses[i], args_.options.top_k, desk_.lookups, desk_.row);
       for (const PairScore& one : desk_.row) add(i, one.target, one.score);
     }
   }

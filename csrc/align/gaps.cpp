@@ -78,7 +78,6 @@ GapFiller::Anchor GapFiller::fill_gap(Ids source, Ids target, Anchor before, Anc
   if (scoring_.similarities == nullptr) {
     index_.build(target_words_.data(), static_cast<std::int64_t>(target_words_.size()),
                  scoring_.max_n);
-    bounds_.clear();
   }
   known_.assign(sources_.texts.size(), Known::not_yet);
   found_.resize(sources_.texts.size());
@@ -145,7 +144,7 @@ const PairScore* GapFiller::best(const Ids& source) {
     if (scoring_.similarities != nullptr) {
       any = soft_best(sources_[place], found_[place]);
     } else {
-      index_.look_up(sources_[place], 1, desk_, bounds_, row_);
+      index_.look_up(sources_[place], 1, desk_, row_);
       any = !row_.empty();
       if (any) found_[place] = row_[0];
     }

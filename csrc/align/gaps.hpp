@@ -110,7 +110,6 @@ class GapFiller {
   std::vector<Words> target_words_;
   NgramIndex index_;
   NgramIndex::Desk desk_;
-  NgramIndex::Bounds bounds_;
   SoftScratch soft_;
   enum class Known : std::uint8_t { not_yet, nothing, found };
   std::vector<Known> known_;  // of each text of sources_

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "align/each.hpp"
+#include "align/ngram_rows_cpu.hpp"
 #include "common/check.hpp"
 
 namespace polyad::align {
@@ -34,35 +35,19 @@ std::size_t power_of_two(std::size_t least) {
   return size;
 }
 
+// As ngram_rows_cpu.hpp, for the counts of long sources.
+std::int64_t places_within(const std::uint32_t* values, std::int64_t size, std::uint32_t low,
+                           std::uint32_t high, std::int32_t* out) {
+  std::int64_t found = 0;
+  for (std::int64_t at = 0; at < size; ++at) {
+    if (values[at] >= low && values[at] <= high) out[found++] = static_cast<std::int32_t>(at);
+  }
+  return found;
+}
+
 template <class T>
 void at_least(std::vector<T>& values, std::size_t size) {
   if (values.size() < size) values.resize(size);
-}
-
-// Places in ascending order whose value lies within low .. high; 1 <= low.
-template <class Count>
-void collect(const std::vector<Count>& values, std::int32_t size, std::uint32_t low,
-             std::uint32_t high, std::vector<std::int32_t>& out) {
-  out.clear();
-  std::int32_t at = 0;
-  if constexpr (sizeof(Count) == 1) {
-    if (low <= 128) {
-      constexpr std::uint64_t kOnes = 0x0101010101010101u, kHigh = 0x80 * kOnes;
-      for (; at + 8 <= size; at += 8) {
-        std::uint64_t eight;
-        std::memcpy(&eight, values.data() + at, 8);
-        // the top bit of every byte that is at least `low`
-        if ((((eight & ~kHigh) + (128 - low) * kOnes) | eight) & kHigh) {
-          for (std::int32_t i = at; i < at + 8; ++i) {
-            if (values[i] >= low && values[i] <= high) out.push_back(i);
-          }
-        }
-      }
-    }
-  }
-  for (; at < size; ++at) {
-    if (values[at] >= low && values[at] <= high) out.push_back(at);
-  }
 }
 
 }  // namespace
@@ -132,12 +117,8 @@ void PairNumbers::grow() {
 void NgramIndex::build(const Words* targets, std::int64_t count, int max_n) {
   require(max_n >= 1 && max_n <= kMaxOrder, "max_n: expected 1 .. 10");
   max_n_ = max_n;
-  longest_ = 0;
   std::size_t words = 0;
-  for (std::int64_t j = 0; j < count; ++j) {
-    words += targets[j].size;
-    longest_ = std::max(longest_, targets[j].size);
-  }
+  for (std::int64_t j = 0; j < count; ++j) words += targets[j].size;
   for (int k = 0; k < max_n; ++k) {
     Grams& grams = grams_[k];
     // words recur more often than longer n-grams do; the table grows where they do not
@@ -158,10 +139,6 @@ void NgramIndex::build(const Words* targets, std::int64_t count, int max_n) {
     classes_[j] = class_of(keys, targets[j].size);
   }
   place_classes();
-  for (std::int32_t n = static_cast<std::int32_t>(logs_.size()); n <= std::min(longest_, 4096);
-       ++n) {
-    logs_.push_back(std::log(static_cast<double>(n)));
-  }
 }
 
 // Appends the grams of a target to the lists of all orders.
@@ -246,48 +223,6 @@ void NgramIndex::place_classes() {
 
 // --- NgramIndex: look up -------------------------------------------------------------------------
 
-double NgramIndex::log_of(std::int32_t n) const {
-  return static_cast<std::size_t>(n) < logs_.size() ? logs_[n] : std::log(static_cast<double>(n));
-}
-
-// The harmonic mean of two numbers is at most their geometric mean: log score <= (a + b) / 2.
-double NgramIndex::log_bound(const double* counts, std::int32_t length,
-                             std::int32_t target_length) const {
-  double sum = 0;
-  for (int k = 0; k < max_n_; ++k) {
-    sum += 2 * log_of(static_cast<std::int32_t>(counts[k])) - log_of(length - k) -
-           log_of(target_length - k);
-  }
-  const double h = length, r = target_length;
-  return (sum / max_n_ + (h < r ? 1 - r / h : 1 - h / r)) / 2;
-}
-
-// ... when all that is known of the orders below N is that they are at most the shorter text's.
-double NgramIndex::log_bound(std::int32_t shared, std::int32_t length,
-                             std::int32_t target_length) const {
-  double counts[kMaxOrder];
-  for (int k = 0; k + 1 < max_n_; ++k) counts[k] = std::min(length, target_length) - k;
-  counts[max_n_ - 1] = shared;
-  return log_bound(counts, length, target_length);
-}
-
-// ... and nothing of the target.
-double NgramIndex::log_bound(std::int32_t shared, std::int32_t length, Bounds& bounds) const {
-  at_least(bounds, length + 1);
-  std::vector<double>& row = bounds[length];
-  if (static_cast<std::size_t>(shared) >= row.size()) {
-    row.resize(shared + 1, std::numeric_limits<double>::quiet_NaN());
-  }
-  if (std::isnan(row[shared])) {
-    double most = -std::numeric_limits<double>::infinity();
-    for (std::int32_t r = shared + max_n_ - 1; r <= longest_; ++r) {
-      most = std::max(most, log_bound(shared, length, r));
-    }
-    row[shared] = most;
-  }
-  return row[shared];
-}
-
 // The grams of a source that some target has, repeats told apart as there.
 void NgramIndex::find_grams(const Words& source, Desk& desk) const {
   desk.prefixes.assign(source.size, -1);
@@ -311,25 +246,26 @@ void NgramIndex::find_grams(const Words& source, Desk& desk) const {
   }
 }
 
-void NgramIndex::look_up(const Words& source, int top_k, Desk& desk, Bounds& bounds,
+void NgramIndex::look_up(const Words& source, int top_k, Desk& desk,
                          std::vector<PairScore>& best) const {
   best.clear();
   if (source.size < max_n_) return;
   find_grams(source, desk);
-  const std::vector<std::int32_t>& top = desk.grams[max_n_ - 1];
-  if (top.empty()) return;
-  if (top.size() <= std::numeric_limits<std::uint8_t>::max()) {
-    rank(source.size, top_k, desk.shared, desk, bounds, best);
+  const std::size_t top = desk.grams[max_n_ - 1].size();
+  if (top == 0) return;
+  if (top <= std::numeric_limits<std::uint8_t>::max()) {
+    rank(source.size, top_k, desk.shared, desk, best);
   } else {
-    rank(source.size, top_k, desk.shared_wide, desk, bounds, best);
+    rank(source.size, top_k, desk.shared_wide, desk, best);
   }
 }
 
 template <class Count>
 void NgramIndex::rank(std::int32_t length, int top_k, std::vector<Count>& shared, Desk& desk,
-                      Bounds& bounds, std::vector<PairScore>& best) const {
+                      std::vector<PairScore>& best) const {
   const auto classes = static_cast<std::int32_t>(keys_.size());
   at_least(shared, classes);
+  at_least(desk.candidates, classes);
   const std::vector<std::int32_t>& top = desk.grams[max_n_ - 1];
   for (std::int32_t gram : top) {
     for (std::int32_t at = place_offsets_[gram]; at < place_offsets_[gram + 1]; ++at) {
@@ -339,18 +275,23 @@ void NgramIndex::rank(std::int32_t length, int top_k, std::vector<Count>& shared
   for (int k = 0; k + 1 < max_n_; ++k) {
     for (std::int32_t gram : desk.grams[k]) desk.marks[k][gram] = 1;
   }
+  desk.bounds.begin(max_n_);
+  const ScoreBounds::Row* row = desk.bounds.row(length);
   // Most classes share one or two N-grams by chance: those come last, and not at all once enough
   // better ones are found. In a short list it costs less to look at all.
   const auto most = static_cast<std::uint32_t>(top.size());
+  const std::uint32_t steps = classes < 512 || row == nullptr ? 1 : 4;
   double threshold = -std::numeric_limits<double>::infinity();
-  const std::uint32_t steps = classes < 512 ? 1 : 4;
   for (std::uint32_t low = steps; low >= 1; --low) {
-    const std::uint32_t high = low == steps ? most : low;
-    if (low != steps && log_bound(high, length, bounds) + kRounding < threshold) break;
     if (low > most) continue;
-    collect(shared, classes, low, high, desk.candidates);
-    for (std::int32_t candidate : desk.candidates) {
-      weigh(candidate, shared[candidate], length, top_k, desk, threshold, best);
+    if (low < steps && row->most + desk.bounds.of_count(low) + kRounding < threshold) break;
+    const Count high = low == steps ? most : low;
+    const std::int64_t found = places_within(shared.data(), classes, static_cast<Count>(low), high,
+                                             desk.candidates.data());
+    for (std::int64_t place = 0; place < found; ++place) {
+      const std::int32_t candidate = desk.candidates[place];
+      weigh(candidate, static_cast<std::int32_t>(shared[candidate]), length, row, top_k, desk,
+            threshold, best);
     }
   }
   std::memset(shared.data(), 0, classes * sizeof(Count));
@@ -361,22 +302,27 @@ void NgramIndex::rank(std::int32_t length, int top_k, std::vector<Count>& shared
 
 // Scores the targets of a class and keeps those among the top_k best. threshold is the logarithm of
 // the score of the last of these, -infinity before there are so many.
-template <class Count>
-void NgramIndex::weigh(std::int32_t candidate, Count shared, std::int32_t length, int top_k,
-                       const Desk& desk, double& threshold, std::vector<PairScore>& best) const {
+void NgramIndex::weigh(std::int32_t candidate, std::int32_t shared, std::int32_t length,
+                       const ScoreBounds::Row* row, int top_k, const Desk& desk, double& threshold,
+                       std::vector<PairScore>& best) const {
   const std::int32_t target_length = lengths_[candidate];
-  if (log_bound(shared, length, target_length) + kRounding < threshold) return;
+  const ScoreBounds& bounds = desk.bounds;
+  const double of_shared = bounds.of_count(shared);
+  if (bounds.whole(row, length, target_length) + of_shared + kRounding < threshold) return;
   PairScore found{0, 0, {}};
   found.counts[max_n_ - 1] = shared;
+  double bound = bounds.rest(row, length, target_length) + of_shared;
   for (int k = 0; k + 1 < max_n_; ++k) {
     const Grams& grams = grams_[k];
+    const std::uint8_t* marks = desk.marks[k].data();
     std::int32_t count = 0;
     for (std::int32_t at = grams.offsets[candidate]; at < grams.offsets[candidate + 1]; ++at) {
-      count += desk.marks[k][grams.list[at]];
+      count += marks[grams.list[at]];
     }
     found.counts[k] = count;
+    bound += bounds.of_count(count);
   }
-  if (log_bound(found.counts, length, target_length) + kRounding < threshold) return;
+  if (bound + kRounding < threshold) return;
   found.score = pair_score(found.counts, max_n_, length, target_length);
   if (found.score < 0) return;
   const auto better = [](const PairScore& one, const PairScore& other) {
@@ -393,6 +339,60 @@ void NgramIndex::weigh(std::int32_t candidate, Count shared, std::int32_t length
   }
 }
 
+// --- ScoreBounds ---------------------------------------------------------------------------------
+
+void ScoreBounds::begin(int max_n) {
+  if (max_n == max_n_) return;
+  max_n_ = max_n;
+  rows_.clear();
+  rows_.resize(kLengths);
+  of_counts_.resize(kLengths);
+  for (int n = 0; n < kLengths; ++n) of_counts_[n] = std::log(static_cast<double>(n)) / max_n;
+}
+
+const ScoreBounds::Row* ScoreBounds::row(std::int32_t length) {
+  if (length >= kLengths) return nullptr;
+  std::unique_ptr<Row>& row = rows_[length];
+  if (row == nullptr) {
+    row = std::make_unique<Row>();
+    row->most = -std::numeric_limits<double>::infinity();
+    for (std::int32_t r = max_n_; r < kLengths; ++r) {
+      row->rest[r] = rest_of(length, r);
+      row->whole[r] = whole_of(length, r);
+      // falls from the source's length on: longer targets are covered by the last one here
+      row->most = std::max(row->most, row->whole[r]);
+    }
+  }
+  return row.get();
+}
+
+double ScoreBounds::rest(const Row* row, std::int32_t length, std::int32_t target_length) const {
+  return row != nullptr && target_length < kLengths ? row->rest[target_length]
+                                                    : rest_of(length, target_length);
+}
+
+double ScoreBounds::whole(const Row* row, std::int32_t length, std::int32_t target_length) const {
+  return row != nullptr && target_length < kLengths ? row->whole[target_length]
+                                                    : whole_of(length, target_length);
+}
+
+double ScoreBounds::of_count(double count) const {
+  return count < kLengths ? of_counts_[static_cast<int>(count)] : std::log(count) / max_n_;
+}
+
+double ScoreBounds::rest_of(std::int32_t length, std::int32_t target_length) const {
+  const double h = length, r = target_length;
+  double sum = 0;
+  for (int k = 0; k < max_n_; ++k) sum += std::log(h - k) + std::log(r - k);
+  return (std::min(0.0, 1 - r / h) + std::min(0.0, 1 - h / r) - sum / max_n_) / 2;
+}
+
+double ScoreBounds::whole_of(std::int32_t length, std::int32_t target_length) const {
+  double sum = rest_of(length, target_length);
+  for (int k = 0; k + 1 < max_n_; ++k) sum += of_count(std::min(length, target_length) - k);
+  return sum;
+}
+
 void ngram_scores(const NgramScoresArgs& args) {
   require(args.top_k >= 1, "top_k: expected at least 1");
   std::vector<Words> targets(args.targets.count);
@@ -403,11 +403,10 @@ void ngram_scores(const NgramScoresArgs& args) {
   const std::int64_t parts = std::min<std::int64_t>(4 * get_num_threads(), args.sources.count);
   for_each_part(parts, [&](std::int64_t part) {
     NgramIndex::Desk desk;
-    NgramIndex::Bounds bounds;
     std::vector<PairScore> best;
     const std::int64_t end = args.sources.count * (part + 1) / parts;
     for (std::int64_t i = args.sources.count * part / parts; i < end; ++i) {
-      index.look_up(args.sources[i], args.top_k, desk, bounds, best);
+      index.look_up(args.sources[i], args.top_k, desk, best);
       args.found[i] = static_cast<std::int32_t>(best.size());
       for (std::size_t rank = 0; rank < best.size(); ++rank) {
         args.target[i * args.top_k + rank] = best[rank].target;

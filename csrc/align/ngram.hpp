@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "align/sentences.hpp"
@@ -60,11 +61,43 @@ class PairNumbers {
   std::size_t mask_ = 0, taken_ = 0;
 };
 
+// Upper bounds of the logarithm of a score. The harmonic mean of two numbers is at most their
+// geometric mean, so that  log score <= (a + b) / 2 = rest + 1/N sum_k log c_k,  where the rest
+// depends on the two lengths alone.
+class ScoreBounds {
+ public:
+  static constexpr std::int32_t kLengths = 256;  // shorter texts are looked up
+
+  struct Row {
+    double rest[kLengths];   // by the target's length
+    double whole[kLengths];  // rest + all of c_1 .. c_{N-1} that the shorter text could share
+    double most;             // the largest of `whole`, also over longer targets
+  };
+
+  // Forgets rows of another N.
+  void begin(int max_n);
+  // That of a source; null for a long one.
+  const Row* row(std::int32_t length);
+
+  double rest(const Row* row, std::int32_t length, std::int32_t target_length) const;
+  double whole(const Row* row, std::int32_t length, std::int32_t target_length) const;
+  double of_count(double count) const;  // 1/N log count
+
+ private:
+  double rest_of(std::int32_t length, std::int32_t target_length) const;
+  double whole_of(std::int32_t length, std::int32_t target_length) const;
+
+  int max_n_ = 0;
+  std::vector<std::unique_ptr<Row>> rows_;
+  std::vector<double> of_counts_;
+};
+
 // The n-grams of a list of targets, and where those of order N occur. What was reserved is kept for
 // the next list.
 class NgramIndex {
  public:
-  // What one thread needs while it looks up sources. All zeros, or empty, between two calls.
+  // What one thread needs while it looks up sources, of this index or another. Its counts and marks
+  // are zeros between two calls.
   struct Desk {
     std::vector<std::uint8_t> shared;            // [classes] c_N, of sources with few N-grams
     std::vector<std::uint32_t> shared_wide;      // ... with many
@@ -72,15 +105,13 @@ class NgramIndex {
     std::vector<std::int32_t> seen[kMaxOrder];   // [grams] how often the source had it so far
     std::vector<std::int32_t> grams[kMaxOrder];  // of the source, those that some target has
     std::vector<std::int32_t> prefixes, candidates;
+    ScoreBounds bounds;
   };
-  // Bounds of an index that were asked for, see NgramIndex::bound; of one thread and one index.
-  using Bounds = std::vector<std::vector<double>>;
 
   void build(const Words* targets, std::int64_t count, int max_n);
 
   // The top_k best targets of a source, by decreasing score, ties by increasing target.
-  void look_up(const Words& source, int top_k, Desk& desk, Bounds& bounds,
-               std::vector<PairScore>& best) const;
+  void look_up(const Words& source, int top_k, Desk& desk, std::vector<PairScore>& best) const;
 
  private:
   // An n-gram that stands in a sentence once more is a gram of its own there, so that a clipped
@@ -103,18 +134,13 @@ class NgramIndex {
   void place_classes();
   void find_grams(const Words& source, Desk& desk) const;
   template <class Count>
-  void rank(std::int32_t length, int top_k, std::vector<Count>& shared, Desk& desk, Bounds& bounds,
+  void rank(std::int32_t length, int top_k, std::vector<Count>& shared, Desk& desk,
             std::vector<PairScore>& best) const;
-  template <class Count>
-  void weigh(std::int32_t candidate, Count shared, std::int32_t length, int top_k, const Desk& desk,
-             double& threshold, std::vector<PairScore>& best) const;
-  double log_of(std::int32_t n) const;
-  double log_bound(const double* counts, std::int32_t length, std::int32_t target_length) const;
-  double log_bound(std::int32_t shared, std::int32_t length, std::int32_t target_length) const;
-  double log_bound(std::int32_t shared, std::int32_t length, Bounds& bounds) const;
+  void weigh(std::int32_t candidate, std::int32_t shared, std::int32_t length,
+             const ScoreBounds::Row* row, int top_k, const Desk& desk, double& threshold,
+             std::vector<PairScore>& best) const;
 
   int max_n_ = 0;
-  std::int32_t longest_ = 0;
   Grams grams_[kMaxOrder];
   std::vector<KeySet> keys_;                  // [classes]
   std::vector<std::int32_t> class_slots_;     // classes by their key set; -1: free
