@@ -45,6 +45,12 @@ def test_demo(polyad, few_digits, tmp_path, monkeypatch):
         assert f"{metrics[value]:.1f} %" in result.out
         assert f"{metrics[value]:.1f} %" in page
 
+    judged = folder / "align_review.html"
+    assert f"page to judge beads on: {judged}\n" in result.out
+    assert "What polyad is" in judged.read_text()
+    assert metrics["align_f1_strict_percent"] > 70
+    assert f"strict F1 {metrics['align_f1_strict_percent']:.1f} %" in " ".join(result.out.split())
+
     assert polyad("evaluate", folder).code == 0
     assert polyad("recall", folder / "memory", "--hide", "0.7").code == 0
 

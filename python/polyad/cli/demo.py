@@ -1,12 +1,13 @@
-"""``polyad demo``: from real digits to recalled pictures in less than a minute."""
+"""``polyad demo``: real digits learned and recalled, two texts aligned, in less than a minute."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from polyad.cli.console import (
@@ -19,6 +20,9 @@ from polyad.cli.console import (
     training_bar,
     use_threads,
 )
+
+if TYPE_CHECKING:
+    from polyad.recipes.align_demo import AlignDemo
 
 
 def demo(
@@ -34,14 +38,15 @@ def demo(
     seed: Seed = 0,
     threads: Threads = None,
 ) -> None:
-    """Teach a hypernet handwritten digits and show what it learned.
+    """Teach a hypernet handwritten digits, align two texts, and show what came of it.
 
-    It meets them one at a time, then learns from its errors. Prints its accuracy as it sees
-    more examples and how well it recalls digits from half their pixels; draws recalled digits,
+    The hypernet meets digits one at a time, then learns from its errors. Prints its accuracy as it
+    sees more examples and how well it recalls digits from half their pixels; draws recalled digits,
     the strongest hyperedges and an explained decision; writes PNGs and one self-contained HTML
-    page. Needs scikit-learn and matplotlib: pip install 'polyad[demo]'.
+    page. Then aligns a Korean text with its English one by a rough translation, and writes a page
+    to judge the beads on. Needs scikit-learn and matplotlib: pip install 'polyad[demo]'.
     """
-    from polyad.recipes import digits_demo
+    from polyad.recipes import align_demo, digits_demo
     from polyad.report.hypernet_page import NOT_COMPARABLE, accuracy_by_seen
 
     use_threads(threads)
@@ -59,6 +64,8 @@ def demo(
 
         learning = training_bar(bars, "learning from errors")
         made = digits_demo.run(chosen, seed=seed, on_seen=seen, on_progress=learning)
+    aligned = align_demo.run(made.path)
+    made.add_metrics(**aligned.metrics())
     metrics = made.metrics()
     shown = out()
     table = Table(title="One example at a time, each seen once", title_justify="left", box=None)
@@ -83,5 +90,27 @@ def demo(
     shown.print()
     shown.print(NOT_COMPARABLE)
     shown.print()
+    _print_beads(shown, aligned)
+    shown.print()
     shown.print(f"pictures and figures: {made.path.absolute()}", soft_wrap=True)
     shown.print(f"page: {made.file('report.html').absolute()}", soft_wrap=True)
+    shown.print(f"page to judge beads on: {aligned.page.absolute()}", soft_wrap=True)
+
+
+def _print_beads(shown: Console, aligned: AlignDemo) -> None:
+    table = Table(title="A Korean and an English text, aligned", title_justify="left", box=None)
+    for column in ("score", "right", "kind"):
+        table.add_column(column, no_wrap=True)
+    for column in ("Korean", "English"):
+        width = max(10, (shown.width - 25) // 2)
+        table.add_column(column, width=width, no_wrap=True, overflow="ellipsis")
+    for row in aligned.rows():
+        table.add_row(*row)
+    shown.print(table)
+    strict, lax = aligned.evaluation.strict, aligned.evaluation.lax
+    shares = [percent(100 * x) for x in (strict.f1, strict.precision, strict.recall, lax.f1)]
+    told = "strict F1 {} (precision {}, recall {}), lax F1 {}".format(*shares)
+    shown.print(
+        f"{strict.found} beads, among them {strict.right} of the {strict.gold} right ones: {told}",
+        soft_wrap=True,
+    )
