@@ -110,6 +110,11 @@ def _only(alignment: Alignment, rows: Sequence[int]) -> Alignment:
         alignment.spans[chosen],
         alignment.scores[chosen],
         alignment.labels[chosen],
+        {
+            place: alignment.scattered[row]
+            for place, row in enumerate(rows)
+            if row in alignment.scattered
+        },
     )
 
 

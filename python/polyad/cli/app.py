@@ -19,7 +19,18 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: 1 for data and runs that cannot be used, 2 for wrong arguments."""
 
 
-ORDER = ("demo", "info", "train", "evaluate", "recall", "review", "bench")
+ORDER = (
+    "demo",
+    "info",
+    "align",
+    "evaluate-alignment",
+    "mine",
+    "review",
+    "train",
+    "evaluate",
+    "recall",
+    "bench",
+)
 
 
 class Commands(TyperGroup):
@@ -124,10 +135,12 @@ def polyad(
 
 
 def _add_commands() -> None:
-    from polyad.cli import bench, demo, info, review, runs, train
+    from polyad.cli import align, bench, demo, evaluate_alignment, info, review, runs, train
 
     app.command("demo")(demo.demo)
     app.command("info")(info.info)
+    app.command("align")(align.align)
+    app.command("evaluate-alignment")(evaluate_alignment.evaluate_alignment)
     app.add_typer(train.app, name="train")
     app.command("evaluate")(runs.evaluate)
     app.command("recall")(runs.recall)

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from polyad.align.documents import Alignment, Bead, Document
@@ -36,8 +38,16 @@ from polyad.align.formats import (
     vecalign,
     xces,
 )
-from polyad.align.formats.base import Format, NamedBeads, Target, Writer, WriterOptions
-from polyad.align.streams import MAX_LINE, STANDARD, Source, name_of
+from polyad.align.formats.base import Format, NamedBeads, Row, Target, Writer, WriterOptions
+from polyad.align.given import alignment_of
+from polyad.align.streams import (
+    MAX_LINE,
+    STANDARD,
+    Source,
+    compression_of,
+    lines,
+    name_of,
+)
 
 FORMATS: dict[str, Format] = {
     made.name: made
@@ -203,20 +213,107 @@ def read_beads(source: Source, format: str, *, max_line: int = MAX_LINE) -> list
     return [beads for _, beads in read_named_beads(source, format, max_line=max_line)]
 
 
+SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".parquet": "parquet",
+    ".tsv": "tsv",
+    ".tmx": "tmx",
+    ".xml": "xces",
+    ".ladder": "hunalign",
+}
+"""Formats by the ends of files' names; compressions come behind."""
+
+
+def format_by_name(name: str | Path) -> str | None:
+    """Return the format that the end of a file's name says, if it says one.
+
+    A table that begins with Bitextor's columns is bitextor; to know that, it is opened.
+
+    Raises:
+        OSError: A .tsv cannot be read.
+        ValueError: Its first line cannot be read.
+    """
+    text = str(name)
+    format = SUFFIXES.get(Path(text.removesuffix(compression_of(text))).suffix.lower())
+    if format == "tsv" and next(lines(name), "").startswith(("src_url\t", "src_text\t")):
+        return "bitextor"
+    return format
+
+
+def read_alignments(
+    source: Source, format: str | None = None, *, max_line: int = MAX_LINE
+) -> Iterator[Alignment]:
+    """Yield the alignments of a file whose beads have their texts, as the writers leave them.
+
+    A document has as many sentences as the largest index says. The text of a bead of several
+    sentences stands at the first of them, the others are empty; so are sentences that no bead of
+    the file has. Null beads give the texts of their sentences.
+
+    Args:
+        source: A path, '-' for stdin, or a binary stream.
+        format: jsonl, tsv, bitextor, parquet or tmx; None: by the file's name.
+        max_line: Longest line that is read, bytes.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: Another format, or not what it says: the message names file and line.
+        ImportError: A package that the format needs is not installed.
+    """
+    chosen = format
+    if chosen is None and isinstance(source, (str, Path)):
+        chosen = format_by_name(source)
+    if chosen is None:
+        raise ValueError(f"{name_of(source)}: give the format; its name does not say which")
+    reader = format_named(chosen).rows
+    if reader is None:
+        known = ", ".join(f.name for f in FORMATS.values() if f.rows is not None)
+        raise ValueError(f"format: beads with texts are read from {known}, not from {chosen}")
+    rows = reader(source, max_line=max_line)
+    return (
+        _alignment(name, list(group), name_of(source))
+        for name, group in groupby(rows, key=lambda row: row.document)
+    )
+
+
+def _alignment(name: str, rows: list[Row], where: str) -> Alignment:
+    sides: list[list[str]] = []
+    for side in (0, 1):
+        count = max((i + 1 for row in rows for i in row.bead[side]), default=0)
+        if count > MAX_SENTENCES:
+            raise ValueError(f"{where}: index {count - 1} is more than {MAX_SENTENCES:,}")
+        texts = [""] * count
+        for row in rows:
+            if row.bead[side]:
+                texts[row.bead[side][0]] = row[2 + side]
+        sides.append(texts)
+    try:
+        return alignment_of(
+            Document(sides[0], sides[1], name=name, meta=rows[0].meta), [row.bead for row in rows]
+        )
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+MAX_SENTENCES = 50_000_000
+"""Larger indices are a broken file, and would fill the memory."""
+
 __all__ = [
     "BEAD_FORMATS",
     "DOCUMENT_FORMATS",
     "FORMATS",
     "MAX_LINE",
+    "SUFFIXES",
     "Format",
     "Source",
     "Target",
     "Writer",
     "WriterOptions",
+    "format_by_name",
     "format_named",
     "name_of",
     "open_writer",
     "read",
+    "read_alignments",
     "read_beads",
     "read_named_beads",
     "write",

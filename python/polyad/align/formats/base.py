@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,6 +19,24 @@ Target: TypeAlias = str | Path | BinaryIO
 
 NamedBeads: TypeAlias = tuple[str, list[Bead]]
 """The name of a document and its beads."""
+
+
+class Row(NamedTuple):
+    """A bead of a file that has its texts.
+
+    Attributes:
+        document: The name of its document.
+        bead: Indices, score and label.
+        source: The text of its source sentences, joined.
+        target: Of its target sentences.
+        meta: What else the file says of the document.
+    """
+
+    document: str
+    bead: Bead
+    source: str
+    target: str
+    meta: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -110,6 +128,7 @@ class Format:
         documents: Reads documents, where the format can hold them.
         writer: Writes alignments.
         beads: Reads beads, where the format says which sentences they are of.
+        rows: Reads beads with their texts, where the format has both.
     """
 
     name: str
@@ -118,6 +137,7 @@ class Format:
     documents: DocumentReader | None = None
     writer: type[Writer] | None = None
     beads: Callable[..., Iterator[NamedBeads]] | None = None
+    rows: Callable[..., Iterator[Row]] | None = None
 
 
 def wrong(name: str, line: int, what: str) -> ValueError:
@@ -192,10 +212,10 @@ def indices_in(text: str, name: str, line: int, what: str, separator: str = ",")
     return tuple(int(part) for part in parts)
 
 
-def by_document(rows: Iterable[tuple[str, Bead]]) -> Iterator[NamedBeads]:
+def by_document(rows: Iterable[Row]) -> Iterator[NamedBeads]:
     """Gather the beads of consecutive rows with the same document's name."""
-    for name, group in groupby(rows, key=lambda row: row[0]):
-        yield name, [bead for _, bead in group]
+    for name, group in groupby(rows, key=lambda row: row.document):
+        yield name, [row.bead for row in group]
 
 
 def table(

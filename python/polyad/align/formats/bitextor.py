@@ -11,6 +11,7 @@ from polyad.align.formats.base import (
     DocumentReader,
     Format,
     NamedBeads,
+    Row,
     Writer,
     by_document,
     flat,
@@ -119,6 +120,26 @@ def _sentences(cell: str, name: str, line: int, column: str) -> list[str]:
     return [sentence.rstrip() for sentence in text.removesuffix("\n").split("\n")]
 
 
+def read_rows(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Row]:
+    """Yield the beads of the writer's table, with their texts.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: Not the writer's table; the message names line and column.
+    """
+    name = name_of(source)
+    required = ("src_url", "trg_url", "src_ids", "trg_ids")
+    for number, row in table(source, required, max_line):
+        bead = Bead(
+            indices_in(row["src_ids"], name, number, "src_ids"),
+            indices_in(row["trg_ids"], name, number, "trg_ids"),
+            score_of(row.get("aligner_score", ""), name, number),
+        )
+        meta = {key: row[key] for key in ("src_url", "trg_url")}
+        document = " ".join(dict.fromkeys(meta.values()))
+        yield Row(document, bead, row.get("src_text", ""), row.get("trg_text", ""), meta)
+
+
 def read_beads(source: Source, *, max_line: int = MAX_LINE) -> Iterator[NamedBeads]:
     """Yield the beads of each document: consecutive rows with the same addresses.
 
@@ -126,21 +147,7 @@ def read_beads(source: Source, *, max_line: int = MAX_LINE) -> Iterator[NamedBea
         OSError: It cannot be read.
         ValueError: Not the writer's table; the message names line and column.
     """
-    name = name_of(source)
-
-    def rows() -> Iterator[tuple[str, Bead]]:
-        required = ("src_url", "trg_url", "src_ids", "trg_ids")
-        for number, row in table(source, required, max_line):
-            yield (
-                f"{row['src_url']}\t{row['trg_url']}",
-                Bead(
-                    indices_in(row["src_ids"], name, number, "src_ids"),
-                    indices_in(row["trg_ids"], name, number, "trg_ids"),
-                    score_of(row.get("aligner_score", ""), name, number),
-                ),
-            )
-
-    return by_document(rows())
+    return by_document(read_rows(source, max_line=max_line))
 
 
 FORMAT = Format(
@@ -150,4 +157,5 @@ FORMAT = Format(
     DocumentReader(read_documents),
     BitextorWriter,
     read_beads,
+    read_rows,
 )

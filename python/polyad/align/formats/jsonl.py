@@ -12,6 +12,7 @@ from polyad.align.formats.base import (
     DocumentReader,
     Format,
     NamedBeads,
+    Row,
     Writer,
     by_document,
     indices_of,
@@ -65,6 +66,42 @@ def _objects(source: Source, max_line: int) -> Iterator[tuple[int, dict[str, Any
         yield number, value
 
 
+def read_rows(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Row]:
+    """Yield the beads of a file, with their texts if it has them.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: A line that is no bead; the message names it.
+    """
+    name = name_of(source)
+    for number, row in _objects(source, max_line):
+        score = row.get("score")
+        if score is None:
+            score = math.nan
+        elif isinstance(score, bool) or not isinstance(score, (int, float)):
+            raise wrong(name, number, f"score: expected a number, got {str(score)[:40]!r}")
+        try:
+            score = float(score)
+        except OverflowError:
+            raise wrong(name, number, "score: a number too large") from None
+        for key in ("src", "tgt"):
+            if key not in row:
+                raise wrong(name, number, f"{key}: missing; expected a list of indices")
+        yield Row(
+            str(row.get("doc", "")),
+            Bead(
+                indices_of(row["src"], name, number, "src"),
+                indices_of(row["tgt"], name, number, "tgt"),
+                score,
+                label_of(str(row.get("label") or "GIVEN"), name, number),
+            ),
+            *_sentences(
+                [row.get(key, "") for key in ("src_text", "tgt_text")], name, number, "text"
+            ),
+            _meta(row, name, number),
+        )
+
+
 def read_beads(source: Source, *, max_line: int = MAX_LINE) -> Iterator[NamedBeads]:
     """Yield the beads of each document; consecutive lines with the same "doc" are one.
 
@@ -72,33 +109,7 @@ def read_beads(source: Source, *, max_line: int = MAX_LINE) -> Iterator[NamedBea
         OSError: It cannot be read.
         ValueError: A line that is no bead; the message names it.
     """
-    name = name_of(source)
-
-    def rows() -> Iterator[tuple[str, Bead]]:
-        for number, row in _objects(source, max_line):
-            score = row.get("score")
-            if score is None:
-                score = math.nan
-            elif isinstance(score, bool) or not isinstance(score, (int, float)):
-                raise wrong(name, number, f"score: expected a number, got {str(score)[:40]!r}")
-            try:
-                score = float(score)
-            except OverflowError:
-                raise wrong(name, number, "score: a number too large") from None
-            for key in ("src", "tgt"):
-                if key not in row:
-                    raise wrong(name, number, f"{key}: missing; expected a list of indices")
-            yield (
-                str(row.get("doc", "")),
-                Bead(
-                    indices_of(row["src"], name, number, "src"),
-                    indices_of(row["tgt"], name, number, "tgt"),
-                    score,
-                    label_of(str(row.get("label") or "GIVEN"), name, number),
-                ),
-            )
-
-    return by_document(rows())
+    return by_document(read_rows(source, max_line=max_line))
 
 
 def read_documents(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Document]:
@@ -116,9 +127,7 @@ def read_documents(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Docu
         for key in ("source", "target"):
             if key not in row:
                 raise wrong(name, number, f"{key}: missing; expected a list of sentences")
-        meta = row.get("meta") or {}
-        if not isinstance(meta, dict):
-            raise wrong(name, number, f"meta: expected an object, got {type(meta).__name__}")
+        meta = _meta(row, name, number)
         try:
             yield Document(
                 _sentences(row["source"], name, number, "source"),
@@ -126,12 +135,19 @@ def read_documents(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Docu
                 _each(row, "translations", name, number),
                 _each(row, "back_translations", name, number),
                 str(row.get("doc", number)),
-                {str(key): str(value) for key, value in meta.items()},
+                meta,
             )
         except ValueError as error:
             if str(error).startswith(f"{name}:"):
                 raise
             raise wrong(name, number, str(error)) from error
+
+
+def _meta(row: dict[str, Any], name: str, number: int) -> dict[str, str]:
+    meta = row.get("meta") or {}
+    if not isinstance(meta, dict):
+        raise wrong(name, number, f"meta: expected an object, got {type(meta).__name__}")
+    return {str(key): str(value) for key, value in meta.items()}
 
 
 def _each(row: dict[str, Any], key: str, name: str, number: int) -> tuple[list[str], ...]:
@@ -170,4 +186,5 @@ FORMAT = Format(
     DocumentReader(read_documents),
     JsonlWriter,
     read_beads,
+    read_rows,
 )

@@ -13,6 +13,7 @@ from polyad.align.formats.base import (
     DocumentReader,
     Format,
     NamedBeads,
+    Row,
     Target,
     Writer,
     WriterOptions,
@@ -161,8 +162,8 @@ def _rows(source: Source, required: tuple[str, ...], batch: int) -> Iterator[dic
             yield from listed
 
 
-def read_beads(source: Source, *, max_line: int = MAX_LINE) -> Iterator[NamedBeads]:
-    """Yield the beads of each document.
+def read_rows(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Row]:
+    """Yield the beads of a file, with their texts if it has them.
 
     Raises:
         OSError: It cannot be read.
@@ -170,25 +171,39 @@ def read_beads(source: Source, *, max_line: int = MAX_LINE) -> Iterator[NamedBea
         ImportError: pyarrow is not installed.
     """
     name = name_of(source)
+    required = ("document", "source_ids", "target_ids")
+    for number, row in enumerate(_rows(source, required, ROWS), 1):
+        where = f"{name}: row"
+        score = row.get("score")
+        if score is not None and not isinstance(score, float):
+            raise wrong(where, number, f"score: expected a number, got {str(score)[:40]!r}")
+        meta = row.get("meta") or ()
+        texts = [row.get(key) or "" for key in ("source", "target")]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(meta, (list, tuple)):
+            raise wrong(where, number, "source, target, meta: expected two texts and a map")
+        yield Row(
+            str(row["document"] or ""),
+            Bead(
+                indices_of(row["source_ids"], where, number, "source_ids"),
+                indices_of(row["target_ids"], where, number, "target_ids"),
+                math.nan if score is None else score,
+                label_of(str(row.get("label") or "GIVEN"), where, number),
+            ),
+            texts[0],
+            texts[1],
+            {str(pair[0]): str(pair[1]) for pair in meta if isinstance(pair, tuple)},
+        )
 
-    def rows() -> Iterator[tuple[str, Bead]]:
-        required = ("document", "source_ids", "target_ids")
-        for number, row in enumerate(_rows(source, required, ROWS), 1):
-            where = f"{name}: row"
-            score = row.get("score")
-            if score is not None and not isinstance(score, float):
-                raise wrong(where, number, f"score: expected a number, got {str(score)[:40]!r}")
-            yield (
-                str(row["document"] or ""),
-                Bead(
-                    indices_of(row["source_ids"], where, number, "source_ids"),
-                    indices_of(row["target_ids"], where, number, "target_ids"),
-                    math.nan if score is None else score,
-                    label_of(str(row.get("label") or "GIVEN"), where, number),
-                ),
-            )
 
-    return by_document(rows())
+def read_beads(source: Source, *, max_line: int = MAX_LINE) -> Iterator[NamedBeads]:
+    """Yield the beads of each document: consecutive rows with the same name.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: Not Parquet, or without the columns of the writer.
+        ImportError: pyarrow is not installed.
+    """
+    return by_document(read_rows(source, max_line=max_line))
 
 
 def read_documents(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Document]:
@@ -244,4 +259,5 @@ FORMAT = Format(
     DocumentReader(read_documents, stdin=False),
     ParquetWriter,
     read_beads,
+    read_rows,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
@@ -11,6 +10,7 @@ from polyad.align.documents import Alignment, Bead
 from polyad.align.formats.base import (
     Format,
     NamedBeads,
+    Row,
     Writer,
     by_document,
     indices_in,
@@ -73,56 +73,51 @@ def _units(source: Source, max_line: int) -> Iterator[Element]:
             yield element
 
 
-def read_pairs(source: Source, *, max_line: int = MAX_LINE) -> Iterator[tuple[str, str]]:
-    """Yield the texts of the first two languages of every unit, in the order of the file.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError: Not TMX, or a unit with fewer than two texts.
-    """
-    name = name_of(source)
-    for number, unit in enumerate(_units(source, max_line), 1):
-        texts = ["".join(segment.itertext()) for segment in unit.iterfind(".//{*}seg")]
-        if len(texts) < 2:
-            raise ValueError(f"{name}: unit {number}: expected two texts, got {len(texts)}")
-        yield texts[0], texts[1]
+def _texts(unit: Element, name: str, number: int) -> tuple[str, str]:
+    """The texts of the first two languages of a unit."""
+    texts = ["".join(segment.itertext()) for segment in unit.iterfind(".//{*}seg")]
+    if len(texts) < 2:
+        raise ValueError(f"{name}: unit {number}: expected two texts, got {len(texts)}")
+    return texts[0], texts[1]
 
 
-def read_beads(source: Source, *, max_line: int = MAX_LINE) -> Iterator[NamedBeads]:
-    """Yield the beads of each document, from the properties that the writer leaves.
+def read_rows(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Row]:
+    """Yield the units as beads, from the properties that the writer leaves, with their texts.
 
     Units without them, as other tools write them, are taken as one document of 1-1 beads in the
     order of the file.
 
     Raises:
         OSError: It cannot be read.
-        ValueError: Not TMX; a property that cannot be read.
+        ValueError: Not TMX; a unit with fewer than two texts; a property that cannot be read.
     """
     name = name_of(source)
-
-    def rows() -> Iterator[tuple[str, Bead]]:
-        for number, unit in enumerate(_units(source, max_line), 1):
-            where = f"{name}: unit"
-            found = {
-                prop.get("type", ""): (prop.text or "").strip("\t\n ")
-                if prop.get("type") != "x-document"
-                else (prop.text or "")
-                for prop in unit.iterfind("{*}prop")
-            }
-            if "x-source-ids" not in found and "x-target-ids" not in found:
-                yield "", Bead((number - 1,), (number - 1,), math.nan)
-                continue
-            yield (
-                found.get("x-document", ""),
-                Bead(
-                    indices_in(found.get("x-source-ids", ""), where, number, "x-source-ids"),
-                    indices_in(found.get("x-target-ids", ""), where, number, "x-target-ids"),
-                    score_of(found.get("x-score", ""), where, number),
-                    label_of(found.get("x-label") or "GIVEN", where, number),
-                ),
-            )
-
-    return by_document(rows())
+    where = f"{name}: unit"
+    for number, unit in enumerate(_units(source, max_line), 1):
+        texts = _texts(unit, name, number)
+        found = {prop.get("type", ""): prop.text or "" for prop in unit.iterfind("{*}prop")}
+        if "x-source-ids" not in found and "x-target-ids" not in found:
+            yield Row("", Bead((number - 1,), (number - 1,)), *texts, {})
+            continue
+        bead = Bead(
+            indices_in(found.get("x-source-ids", ""), where, number, "x-source-ids"),
+            indices_in(found.get("x-target-ids", ""), where, number, "x-target-ids"),
+            score_of(found.get("x-score", "").strip(), where, number),
+            label_of(found.get("x-label", "").strip() or "GIVEN", where, number),
+        )
+        yield Row(found.get("x-document", ""), bead, *texts, {})
 
 
-FORMAT = Format("tmx", "TMX 1.4b, for translation memories", ".tmx", None, TmxWriter, read_beads)
+def read_beads(source: Source, *, max_line: int = MAX_LINE) -> Iterator[NamedBeads]:
+    """Yield the beads of each document: consecutive units of the same one. See `read_rows`.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: Not TMX; a unit with fewer than two texts; a property that cannot be read.
+    """
+    return by_document(read_rows(source, max_line=max_line))
+
+
+FORMAT = Format(
+    "tmx", "TMX 1.4b, for translation memories", ".tmx", None, TmxWriter, read_beads, read_rows
+)

@@ -10,6 +10,7 @@ from polyad.align.formats.base import (
     DocumentReader,
     Format,
     NamedBeads,
+    Row,
     Writer,
     by_document,
     flat,
@@ -46,28 +47,32 @@ class TsvWriter(Writer):
         self.put("".join(rows))
 
 
-def read_beads(source: Source, *, max_line: int = MAX_LINE) -> Iterator[NamedBeads]:
-    """Yield the beads of each document.
+def read_rows(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Row]:
+    """Yield the beads of a table, with their texts if it has them.
 
     Raises:
         OSError: It cannot be read.
         ValueError: Not a table of beads; the message names the line and the column.
     """
     name = name_of(source)
+    for number, row in table(source, ("document", "source_ids", "target_ids"), max_line):
+        bead = Bead(
+            indices_in(row["source_ids"], name, number, "source_ids"),
+            indices_in(row["target_ids"], name, number, "target_ids"),
+            score_of(row.get("score", ""), name, number),
+            label_of(row.get("label") or "GIVEN", name, number),
+        )
+        yield Row(row["document"], bead, row.get("source", ""), row.get("target", ""), {})
 
-    def rows() -> Iterator[tuple[str, Bead]]:
-        for number, row in table(source, ("document", "source_ids", "target_ids"), max_line):
-            yield (
-                row["document"],
-                Bead(
-                    indices_in(row["source_ids"], name, number, "source_ids"),
-                    indices_in(row["target_ids"], name, number, "target_ids"),
-                    score_of(row.get("score", ""), name, number),
-                    label_of(row.get("label") or "GIVEN", name, number),
-                ),
-            )
 
-    return by_document(rows())
+def read_beads(source: Source, *, max_line: int = MAX_LINE) -> Iterator[NamedBeads]:
+    """Yield the beads of each document: consecutive rows with the same name.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: Not a table of beads; the message names the line and the column.
+    """
+    return by_document(read_rows(source, max_line=max_line))
 
 
 def read_documents(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Document]:
@@ -125,4 +130,5 @@ FORMAT = Format(
     DocumentReader(read_documents),
     TsvWriter,
     read_beads,
+    read_rows,
 )
