@@ -276,22 +276,25 @@ def read_alignments(
 
 
 def _alignment(name: str, rows: list[Row], where: str) -> Alignment:
-    sides: list[list[str]] = []
-    for side in (0, 1):
-        count = max((i + 1 for row in rows for i in row.bead[side]), default=0)
-        if count > MAX_SENTENCES:
-            raise ValueError(f"{where}: index {count - 1} is more than {MAX_SENTENCES:,}")
-        texts = [""] * count
-        for row in rows:
-            if row.bead[side]:
-                texts[row.bead[side][0]] = row[2 + side]
-        sides.append(texts)
+    source = _sentences([(row.bead.source, row.source) for row in rows], where)
+    target = _sentences([(row.bead.target, row.target) for row in rows], where)
     try:
         return alignment_of(
-            Document(sides[0], sides[1], name=name, meta=rows[0].meta), [row.bead for row in rows]
+            Document(source, target, name=name, meta=rows[0].meta), [row.bead for row in rows]
         )
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+def _sentences(sides: list[tuple[tuple[int, ...], str]], where: str) -> list[str]:
+    count = max((i + 1 for indices, _ in sides for i in indices), default=0)
+    if count > MAX_SENTENCES:
+        raise ValueError(f"{where}: expected indices below {MAX_SENTENCES:,}, got {count - 1:,}")
+    texts = [""] * count
+    for indices, text in sides:
+        if indices:
+            texts[indices[0]] = text
+    return texts
 
 
 MAX_SENTENCES = 50_000_000

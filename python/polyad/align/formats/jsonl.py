@@ -87,6 +87,8 @@ def read_rows(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Row]:
         for key in ("src", "tgt"):
             if key not in row:
                 raise wrong(name, number, f"{key}: missing; expected a list of indices")
+        texts = [row.get("src_text", ""), row.get("tgt_text", "")]
+        _sentences(texts, name, number, "src_text, tgt_text")
         yield Row(
             str(row.get("doc", "")),
             Bead(
@@ -95,9 +97,8 @@ def read_rows(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Row]:
                 score,
                 label_of(str(row.get("label") or "GIVEN"), name, number),
             ),
-            *_sentences(
-                [row.get(key, "") for key in ("src_text", "tgt_text")], name, number, "text"
-            ),
+            texts[0],
+            texts[1],
             _meta(row, name, number),
         )
 
