@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["gloss", "gloss_table", "run_lines"]
+__all__ = ["gloss", "gloss_table", "run_lines", "translate_file"]
 
 _BLOCK = 1024
 """Source words whose similarity to all target words is held at a time."""
@@ -37,12 +38,7 @@ def run_lines(command: str | Sequence[str], lines: Sequence[str]) -> list[str]:
         capture_output=True,
         check=False,
     )
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise ValueError(
-            f"command {name!r}: failed with exit code {done.returncode}"
-            + "".join(f" ({line})" for line in said)
-        )
+    _check(name, done)
     try:
         text = done.stdout.decode()
     except UnicodeDecodeError as error:
@@ -54,6 +50,41 @@ def run_lines(command: str | Sequence[str], lines: Sequence[str]) -> list[str]:
             f"{len(made)}"
         )
     return made
+
+
+def translate_file(command: str, source: Path, target: Path, *, lines: int) -> None:
+    """Run a command whose standard input and output are files of lines.
+
+    Args:
+        command: A line for the shell.
+        source: What it reads.
+        target: What it writes; there after an error, too.
+        lines: How many it must write.
+
+    Raises:
+        OSError: A file cannot be opened.
+        ValueError: It failed, or wrote another number of lines.
+    """
+    with source.open("rb") as given, target.open("wb") as made:
+        done = subprocess.run(
+            command, shell=True, stdin=given, stdout=made, stderr=subprocess.PIPE, check=False
+        )
+    _check(command, done)
+    with target.open("rb") as made_lines:
+        count = sum(1 for _ in made_lines)
+    if count != lines:
+        raise ValueError(
+            f"command {command!r}: expected {lines} lines, one for each it was given, got {count}"
+        )
+
+
+def _check(name: str, done: subprocess.CompletedProcess[bytes]) -> None:
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise ValueError(
+            f"command {name!r}: failed with exit code {done.returncode}"
+            + "".join(f" ({line})" for line in said)
+        )
 
 
 def gloss_table(
