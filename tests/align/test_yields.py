@@ -22,7 +22,7 @@ def plain(scores, sentences, wrong, accuracy, surplus):
     for threshold in sorted(set(scores), reverse=True):
         kept = [n for s, n in zip(scores, sentences, strict=True) if s >= threshold]
         bad = surplus + sum(s >= threshold for s in wrong)
-        if 1 - min(bad, len(kept)) / len(kept) >= accuracy:
+        if (len(kept) - min(bad, len(kept))) / len(kept) >= accuracy:
             best = (threshold, len(kept), sum(kept))
     return best
 

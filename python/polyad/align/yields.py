@@ -97,7 +97,7 @@ def highest_yield(
     bad = np.sort(bad[~np.isnan(bad)])
     above = len(bad) - np.searchsorted(bad, ranked[last], side="left")
     kept = last + 1
-    right = 1 - np.minimum(surplus + above, kept) / kept
+    right = (kept - np.minimum(surplus + above, kept)) / kept
     enough = np.flatnonzero(right >= accuracy)
     if len(enough) == 0:
         return Yield(float("inf"), 0, 0, 0.0, 0.0)
