@@ -25,6 +25,7 @@ MAX_LINE = 64 * 2**20
 CHUNK = 2**20
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 STANDARD = "-"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def name_of(source: Source) -> str:
@@ -180,7 +181,7 @@ def lines(source: Source, *, max_line: int = MAX_LINE) -> Iterator[str]:
         if held > max_line:
             raise too_long(number + 1)
     rest = b"".join(pieces)
-    if rest or carriage:
+    if carriage or rest not in (b"", BYTE_ORDER_MARK if number == 0 else b""):
         yield from _decoded(rest, name, number)
 
 
@@ -189,7 +190,7 @@ def _decoded(block: bytes, name: str, number: int) -> list[str]:
     if number == 0:
         if block.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise ValueError(f"{name}:1:1: not UTF-8 but UTF-16, by its byte order mark")
-        block = block.removeprefix(b"\xef\xbb\xbf")
+        block = block.removeprefix(BYTE_ORDER_MARK)
     nul = block.find(b"\0")
     try:
         text = block.decode()
