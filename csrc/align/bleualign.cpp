@@ -25,6 +25,7 @@ struct Desk {
   NgramIndex index;
   NgramIndex::Desk lookups;
   GapFiller gaps;
+  CommonNgrams common;
   SoftScratch soft;
   std::vector<Words> words;
   std::vector<PairScore> row;
@@ -86,9 +87,7 @@ class Document {
       return soft_pair_score(source, target, args_.options.max_n, *args_.forward, args_.matching,
                              desk_.soft);
     }
-    desk_.index.build(&target, 1, args_.options.max_n);
-    desk_.index.look_up(source, 1, desk_.lookups, desk_.row);
-    return desk_.row.empty() ? 0.0 : desk_.row[0].score;
+    return std::max(0.0, pair_score(source, target, args_.options.max_n, desk_.common));
   }
 
  private:
@@ -214,8 +213,10 @@ void bleualign(const BleualignArgs& args, std::vector<Beads>& out) {
   // Neighbours share a desk; many small pieces, as documents differ in size.
   const std::int64_t parts =
       std::min<std::int64_t>(args.documents, 16 * static_cast<std::int64_t>(get_num_threads()));
+  Shared<Desk> desks;
   for_each_part(parts, [&](std::int64_t piece) {
-    Desk desk;
+    const auto borrowed = desks.borrow();
+    Desk& desk = *borrowed;
     const std::int64_t end = args.documents * (piece + 1) / parts;
     for (std::int64_t d = args.documents * piece / parts; d < end; ++d) {
       const Document document(args, d, desk);

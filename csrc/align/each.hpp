@@ -2,7 +2,9 @@
 #pragma once
 
 #include <exception>
+#include <memory>
 #include <mutex>
+#include <vector>
 
 #include "common/parallel.hpp"
 
@@ -24,6 +26,28 @@ void for_each_part(std::int64_t parts, const Body& body) {
   });
   if (thrown) std::rethrow_exception(thrown);
 }
+
+// Things that one thread uses at a time, made when all are in use.
+template <class T>
+class Shared {
+ public:
+  // One of them; it goes back when the pointer ends.
+  auto borrow() {
+    const auto give_back = [this](T* thing) {
+      const std::lock_guard lock(mutex_);
+      free_.emplace_back(thing);
+    };
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) free_.push_back(std::make_unique<T>());
+    std::unique_ptr<T, decltype(give_back)> borrowed(free_.back().release(), give_back);
+    free_.pop_back();
+    return borrowed;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<T>> free_;
+};
 
 }  // namespace
 }  // namespace polyad::align

@@ -1,6 +1,8 @@
 #include "align/ngram.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -45,6 +47,21 @@ std::int64_t places_within(const std::uint32_t* values, std::int64_t size, std::
   return found;
 }
 
+constexpr int kLogs = 1024;
+
+std::array<double, kLogs> make_logs() {
+  std::array<double, kLogs> logs{};
+  for (int n = 0; n < kLogs; ++n) logs[n] = std::log(static_cast<double>(n));
+  return logs;
+}
+
+// log x; whole numbers, which clipped counts are, from a table.
+double log_of(double x) {
+  static const std::array<double, kLogs> logs = make_logs();
+  const auto whole = x < kLogs ? static_cast<int>(x) : 0;
+  return whole > 0 && whole == x ? logs[whole] : std::log(x);
+}
+
 template <class T>
 void at_least(std::vector<T>& values, std::size_t size) {
   if (values.size() < size) values.resize(size);
@@ -62,8 +79,8 @@ double pair_score(const double* counts, const double* back_counts, int max_n,
   const double h = source_length, r = target_length;
   double a = 0, b = 0;
   for (int k = 0; k < max_n; ++k) {
-    a += std::log(counts[k]) - std::log(h - k);
-    b += std::log(back_counts[k]) - std::log(r - k);
+    a += log_of(counts[k]) - log_of(h - k);
+    b += log_of(back_counts[k]) - log_of(r - k);
   }
   const double forward = std::exp(a / max_n + std::min(0.0, 1 - r / h));
   if (!(forward > 0)) return kNothing;
@@ -71,17 +88,89 @@ double pair_score(const double* counts, const double* back_counts, int max_n,
   return 2 * forward * backward / (forward + backward);
 }
 
+// --- CommonNgrams --------------------------------------------------------------------------------
+
+void CommonNgrams::begin(const Words& source, const Words& target) {
+  rows_ = source.size;
+  words_ = (target.size + 63) / 64;
+  bits_.resize(rows_ * words_);
+  for (std::int64_t i = 0; i < rows_; ++i) {
+    for (std::int64_t w = 0; w < words_; ++w) {
+      const std::int32_t* ids = target.ids + 64 * w;
+      const auto size = std::min<std::int32_t>(64, target.size - 64 * static_cast<int>(w));
+      const std::int32_t word = source.ids[i];
+      std::uint8_t equal[64] = {};
+      for (std::int32_t j = 0; j < size; ++j) equal[j] = ids[j] == word;
+      std::uint64_t bits = 0;
+      for (std::int32_t j = 0; j < size; j += 8) {
+        std::uint64_t eight;
+        std::memcpy(&eight, equal + j, 8);
+        // the product gathers the low bits of the eight bytes in its highest byte
+        bits |= (eight * 0x0102040810204080u >> 56) << j;
+      }
+      bits_[i * words_ + w] = bits;
+    }
+  }
+}
+
+std::int32_t CommonNgrams::next() {
+  used_.assign(words_, 0);
+  std::int32_t count = 0;
+  for (std::int64_t i = 0; i < rows_; ++i) {
+    const std::uint64_t* row = bits_.data() + i * words_;
+    for (std::int64_t w = 0; w < words_; ++w) {
+      const std::uint64_t left = row[w] & ~used_[w];
+      if (left != 0) {
+        used_[w] |= left & -left;
+        ++count;
+        break;
+      }
+    }
+  }
+  // an n-gram one word longer is there where this one is, and the next one a place further
+  --rows_;
+  for (std::int64_t i = 0; i < rows_; ++i) {
+    std::uint64_t* row = bits_.data() + i * words_;
+    const std::uint64_t* below = row + words_;
+    for (std::int64_t w = 0; w < words_; ++w) {
+      const std::uint64_t carried = w + 1 < words_ ? below[w + 1] << 63 : 0;
+      row[w] &= below[w] >> 1 | carried;
+    }
+  }
+  return count;
+}
+
+double pair_score(const Words& source, const Words& target, int max_n, CommonNgrams& common) {
+  if (source.size < max_n || target.size < max_n) return kNothing;
+  // the table of bits grows with the product of the lengths
+  if (static_cast<std::int64_t>(source.size) * target.size > 1 << 20) {
+    NgramIndex index;
+    NgramIndex::Desk desk;
+    std::vector<PairScore> best;
+    index.build(&target, 1, max_n);
+    index.look_up(source, 1, desk, best);
+    return best.empty() ? kNothing : best[0].score;
+  }
+  common.begin(source, target);
+  double counts[kMaxOrder];
+  for (int k = 0; k < max_n; ++k) {
+    counts[k] = common.next();
+    if (counts[k] == 0) return kNothing;
+  }
+  return pair_score(counts, max_n, source.size, target.size);
+}
+
 // --- PairNumbers ---------------------------------------------------------------------------------
 
 void PairNumbers::reset(std::size_t expected) {
-  const std::size_t size = power_of_two(2 * expected);
-  slots_.assign(size, Slot{kFree, kNone});
-  mask_ = size - 1;
+  slots_.assign(power_of_two(2 * expected), Slot{kFree, kNone});
+  resized();
   taken_ = 0;
 }
 
 std::size_t PairNumbers::slot_of(std::uint64_t key) const {
-  std::size_t slot = mixed(key) & mask_;
+  // the upper bits of the product depend on all of the key's
+  std::size_t slot = (key ^ key >> 32) * 0x9e3779b97f4a7c15u >> shift_;
   while (slots_[slot].key != kFree && slots_[slot].key != key) slot = (slot + 1) & mask_;
   return slot;
 }
@@ -103,10 +192,15 @@ std::int32_t PairNumbers::find(std::uint32_t first, std::uint32_t second) const 
   return slots_[slot_of(key_of(first, second))].value;
 }
 
+void PairNumbers::resized() {
+  mask_ = slots_.size() - 1;
+  shift_ = 64 - std::countr_zero(slots_.size());
+}
+
 void PairNumbers::grow() {
   std::vector<Slot> old(2 * slots_.size(), Slot{kFree, kNone});
   old.swap(slots_);
-  mask_ = slots_.size() - 1;
+  resized();
   for (const Slot& slot : old) {
     if (slot.key != kFree) slots_[slot_of(slot.key)] = slot;
   }
@@ -121,8 +215,8 @@ void NgramIndex::build(const Words* targets, std::int64_t count, int max_n) {
   for (std::int64_t j = 0; j < count; ++j) words += targets[j].size;
   for (int k = 0; k < max_n; ++k) {
     Grams& grams = grams_[k];
-    // words recur more often than longer n-grams do; the table grows where they do not
-    grams.numbers.reset(k == 0 ? words / 4 : words / 2);
+    // in a long text most n-grams have come before; the table grows where they have not
+    grams.numbers.reset(words < 100'000 ? words : words / (k == 0 ? 4 : 2));
     grams.repeats.reset(words / 32);
     grams.count = 0;
     grams.last.clear();
@@ -383,7 +477,7 @@ double ScoreBounds::of_count(double count) const {
 double ScoreBounds::rest_of(std::int32_t length, std::int32_t target_length) const {
   const double h = length, r = target_length;
   double sum = 0;
-  for (int k = 0; k < max_n_; ++k) sum += std::log(h - k) + std::log(r - k);
+  for (int k = 0; k < max_n_; ++k) sum += log_of(h - k) + log_of(r - k);
   return (std::min(0.0, 1 - r / h) + std::min(0.0, 1 - h / r) - sum / max_n_) / 2;
 }
 

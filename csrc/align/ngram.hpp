@@ -39,6 +39,23 @@ double pair_score(const double* counts, int max_n, std::int32_t source_length,
 double pair_score(const double* counts, const double* back_counts, int max_n,
                   std::int32_t source_length, std::int32_t target_length);
 
+// How many n-grams two texts have in common. Bit j of row i says whether the n-gram at i of the
+// source stands at j of the target.
+class CommonNgrams {
+ public:
+  void begin(const Words& source, const Words& target);
+  // c_k for k = 1, 2, ... from call to call, at most as often as the source has words. Each n-gram
+  // of the source takes the first equal one that is left.
+  std::int32_t next();
+
+ private:
+  std::int64_t rows_ = 0, words_ = 0;
+  std::vector<std::uint64_t> bits_, used_;
+};
+
+// ... of two texts; negative if they have no N-gram in common.
+double pair_score(const Words& source, const Words& target, int max_n, CommonNgrams& common);
+
 // Numbers of pairs of numbers.
 class PairNumbers {
  public:
@@ -55,10 +72,12 @@ class PairNumbers {
     std::int32_t value;
   };
   void grow();
+  void resized();
   std::size_t slot_of(std::uint64_t key) const;
 
   std::vector<Slot> slots_;
   std::size_t mask_ = 0, taken_ = 0;
+  int shift_ = 0;
 };
 
 // Upper bounds of the logarithm of a score. The harmonic mean of two numbers is at most their

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <stdexcept>
+#include <string>
 
 namespace polyad::align {
 namespace {
@@ -147,19 +149,131 @@ void Vocabulary::grow() {
   }
 }
 
-void tokenize(std::string_view text, TokenizeRule rule, Vocabulary& vocabulary, Tokens& out) {
+namespace {
+
+constexpr std::string_view kSkipped = "<skipped>";
+struct Entity {
+  std::string_view name;
+  char character;
+};
+constexpr Entity kEntities[] = {{"&gt;", '>'}, {"&lt;", '<'}, {"&quot;", '"'}, {"&amp;", '&'}};
+
+std::uint32_t decode(std::string_view text, std::size_t size) {
+  const auto byte = [&](std::size_t at) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at]));
+  };
+  if (size == 2) return (byte(0) & 0x1f) << 6 | (byte(1) & 0x3f);
+  if (size == 3) return (byte(0) & 0x0f) << 12 | (byte(1) & 0x3f) << 6 | (byte(2) & 0x3f);
+  return (byte(0) & 0x07) << 18 | (byte(1) & 0x3f) << 12 | (byte(2) & 0x3f) << 6 | (byte(3) & 0x3f);
+}
+
+void encode(std::uint32_t code, std::vector<char>& out) {
+  const auto put = [&](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
+  if (code < 0x80) {
+    put(code);
+  } else if (code < 0x800) {
+    put(0xc0 | code >> 6);
+    put(0x80 | (code & 0x3f));
+  } else if (code < 0x10000) {
+    put(0xe0 | code >> 12);
+    put(0x80 | (code >> 6 & 0x3f));
+    put(0x80 | (code & 0x3f));
+  } else {
+    put(0xf0 | code >> 18);
+    put(0x80 | (code >> 12 & 0x3f));
+    put(0x80 | (code >> 6 & 0x3f));
+    put(0x80 | (code & 0x3f));
+  }
+}
+
+// Eight ASCII characters in lower case; false if there are others, or an ampersand, among them.
+bool lower_eight(const char* from, std::vector<char>& out) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101u, kHigh = 0x80 * kOnes;
+  std::uint64_t eight;
+  std::memcpy(&eight, from, 8);
+  const std::uint64_t ampersand = eight ^ ('&' * kOnes);
+  if ((eight & kHigh) != 0 || ((ampersand - kOnes) & ~ampersand & kHigh) != 0) return false;
+  const std::uint64_t from_a = eight + (0x80 - 'A') * kOnes, past_z = eight + (0x7f - 'Z') * kOnes;
+  eight |= ((from_a ^ past_z) & kHigh) >> 2;
+  const auto* bytes = reinterpret_cast<const char*>(&eight);
+  out.insert(out.end(), bytes, bytes + 8);
+  return true;
+}
+
+// Appends a line in lower case, entities resolved if they are to be; false where there is none.
+bool add_lower(std::string_view line, bool entities, const LowerCase& lower,
+               std::vector<char>& out) {
+  for (std::size_t at = 0; at < line.size();) {
+    if (at + 8 <= line.size() && lower_eight(line.data() + at, out)) {
+      at += 8;
+      continue;
+    }
+    const char c = line[at];
+    if (static_cast<unsigned char>(c) >= 0x80) {
+      const std::size_t size = std::min(code_point_size(c), line.size() - at);
+      if (size < 2) return false;
+      const std::uint32_t code = decode(line.substr(at), size);
+      at += size;
+      if (code >= lower.size || lower.lower[code] == code) {
+        out.insert(out.end(), line.begin() + (at - size), line.begin() + at);
+      } else if (lower.lower[code] == 0) {
+        return false;
+      } else {
+        encode(lower.lower[code], out);
+      }
+      continue;
+    }
+    if (c == '&' && entities) {
+      const auto entity = std::find_if(
+          std::begin(kEntities), std::end(kEntities),
+          [&](const Entity& one) { return line.substr(at, one.name.size()) == one.name; });
+      if (entity != std::end(kEntities)) {
+        out.push_back(entity->character);
+        at += entity->name.size();
+        continue;
+      }
+    }
+    out.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
+    ++at;
+  }
+  return true;
+}
+
+std::string without_skipped(std::string_view line) {
+  std::string rest;
+  for (std::size_t at = 0; at < line.size();) {
+    const std::size_t skipped = std::min(line.find(kSkipped, at), line.size());
+    rest += line.substr(at, skipped - at);
+    at = skipped + kSkipped.size();
+  }
+  return rest;
+}
+
+}  // namespace
+
+bool tokenize(std::string_view text, TokenizeRule rule, const LowerCase& lower,
+              Vocabulary& vocabulary, Tokens& out) {
   const auto take = [&](std::string_view word) { out.ids.push_back(vocabulary.number(word)); };
-  out.ids.clear();
+  const bool nist = rule == TokenizeRule::nist;
+  const bool skips = nist && text.find(kSkipped) != text.npos;
+  std::vector<char> lowered;
+  out = {};
   out.ids.reserve(text.size() / 5);
-  out.offsets.assign(1, 0);
-  out.characters.clear();
+  out.offsets.push_back(0);
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
     const std::string_view line = text.substr(begin, end - begin);
-    if (rule == TokenizeRule::nist) {
-      split_nist(line, take);
+    lowered.clear();
+    if (!(skips ? add_lower(without_skipped(line), true, lower, lowered)
+                : add_lower(line, nist, lower, lowered))) {
+      out = {};
+      return false;
+    }
+    const std::string_view words(lowered.data(), lowered.size());
+    if (nist) {
+      split_nist(words, take);
     } else {
-      split_characters(line, take);
+      split_characters(words, take);
     }
     if (out.ids.size() > std::numeric_limits<std::int32_t>::max()) {
       throw std::length_error("expected fewer than 2^31 words at a time");
@@ -168,6 +282,7 @@ void tokenize(std::string_view text, TokenizeRule rule, Vocabulary& vocabulary, 
     out.characters.push_back(stripped_length(line));
     begin = end + 1;
   }
+  return true;
 }
 
 }  // namespace polyad::align

@@ -1,12 +1,14 @@
 // Words of lines of text, as numbers.
 //
-// Text is UTF-8 in lower case, a sentence per line, lines between '\n' (one more line than there
-// are line feeds). Rules:
+// Text is UTF-8, a sentence per line, lines between '\n' (one more line than there are line feeds).
+// It is brought into lower case. Rules:
 //
-//   nist        Bleualign's, after NIST's mteval-v11. ASCII characters other than letters, digits,
-//               control characters, the apostrophe and '.' ',' '-' are words of their own; so are
-//               '.' and ',' unless both neighbours are ASCII digits, and '-' after one. Spaces
-//               separate; everything else (tabs and all that is not ASCII too) goes together.
+//   nist        Bleualign's, after NIST's mteval-v11. "<skipped>" is left out; &gt; &lt; &quot;
+//   &amp;
+//               stand for their characters. ASCII characters other than letters, digits, control
+//               characters, the apostrophe and '.' ',' '-' are words of their own; so are '.' and
+//               ',' unless both neighbours are ASCII digits, and '-' after one. Spaces separate;
+//               everything else (tabs and all that is not ASCII too) goes together.
 //   characters  every code point but the space is a word.
 #pragma once
 
@@ -49,7 +51,16 @@ struct Tokens {
   std::vector<std::int32_t> characters;  // [lines] code points without the white space at the ends
 };
 
+// lower [size]: the lower case of every code point below `size`; others have none. Code points
+// whose lower case depends on their neighbours, or is not one code point, are 0 there.
+struct LowerCase {
+  const std::uint32_t* lower;
+  std::uint32_t size;
+};
+
+// False, with nothing in `out`, if the text has a code point whose lower case is 0.
 // Throws std::length_error if there are 2^31 words or more.
-void tokenize(std::string_view text, TokenizeRule rule, Vocabulary& vocabulary, Tokens& out);
+bool tokenize(std::string_view text, TokenizeRule rule, const LowerCase& lower,
+              Vocabulary& vocabulary, Tokens& out);
 
 }  // namespace polyad::align

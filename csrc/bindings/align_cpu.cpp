@@ -108,19 +108,22 @@ void register_vocabulary(py::module_& m) {
            })
       .def(
           "tokenize",
-          [](align::Vocabulary& self, const py::bytes& text, bool characters) {
+          [](align::Vocabulary& self, const py::bytes& text, bool characters, Address lower,
+             std::uint32_t lower_size) -> py::object {
             align::Tokens tokens;
             const std::string_view view = text;
+            bool known = false;
             {
               py::gil_scoped_release release;
-              align::tokenize(
+              known = align::tokenize(
                   view, characters ? align::TokenizeRule::characters : align::TokenizeRule::nist,
-                  self, tokens);
+                  {at<const std::uint32_t>(lower), lower_size}, self, tokens);
             }
+            if (!known) return py::none();
             return py::make_tuple(array(tokens.ids), array(tokens.offsets),
                                   array(tokens.characters));
           },
-          py::arg("text"), py::arg("characters"));
+          py::arg("text"), py::arg("characters"), py::arg("lower"), py::arg("lower_size"));
 }
 
 }  // namespace

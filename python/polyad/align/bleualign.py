@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -17,9 +18,9 @@ from polyad.ops._align_ngram import MAX_ORDER
 
 Array = np.ndarray[Any, Any]
 
-ENTITIES = (("&gt;", ">"), ("&lt;", "<"), ("&quot;", '"'), ("&amp;", "&"))
 SKIPPED = "<skipped>"
 CAPITAL_SIGMA = "\u03a3"  # as the last letter of a word it has another lower case than alone
+LAST_CASED = 0x20000  # no letter from here on has a lower case
 # Stands for U+0130 among characters, whose lower case is two code points but one word.
 DOTTED_I = "\U0010fffe"
 
@@ -112,7 +113,8 @@ class BleualignMode:
 
     def _align(self, documents: list[Document]) -> list[Alignment]:
         encode = self._encoder()
-        source = encode([d.source for d in documents])
+        compared = not documents[0].translations or bool(documents[0].back_translations)
+        source = encode([d.source if compared else [""] * len(d.source) for d in documents])
         target = encode([d.target for d in documents])
         translations = [
             encode([d.translations[t] for d in documents])
@@ -160,28 +162,58 @@ class BleualignMode:
 
 
 def _native_text(vocabulary: Any, texts: list[Sequence[str]], characters: bool) -> _Text:
-    """Tokenise by Bleualign's rule; the kernel wants lower case, and no entities."""
+    """Tokenise by Bleualign's rule, or into characters."""
     lines = list(chain.from_iterable(texts))
     if not lines:
         return _Text(np.zeros(0, np.int32), np.zeros(1, np.int32), np.zeros(0, np.int32))
-    text = "\n".join(lines)
-    if text.count("\n") != len(lines) - 1:
-        text = "\n".join(line.replace("-\n", "").replace("\n", " ") for line in lines)
-    plain = text
+    lower = _lower_case()
+    address = _backend.cpu.address(lower)
+
+    def tokens(text: str) -> tuple[Array, Array, Array] | None:
+        data = text.encode("utf-8", "surrogatepass")
+        found: tuple[Array, Array, Array] | None
+        found = vocabulary.tokenize(data, characters, address, len(lower))
+        return found
+
+    found = tokens("\n".join(lines))
+    if found is None or len(found[2]) != len(lines):
+        plain = [_plain(line, characters) for line in lines]
+        found = tokens("\n".join(plain))
+        assert found is not None
+        for place, (line, own) in enumerate(zip(plain, lines, strict=True)):
+            if line is not own:
+                found[2][place] = len(own.strip())
+    return _Text(*found)
+
+
+def _plain(line: str, characters: bool) -> str:
+    """Return a sentence without what the kernel leaves to Python, itself where there is nothing."""
+    if "\n" in line:
+        line = line if characters else line.replace(SKIPPED, "")
+        line = line.replace("-\n", "").replace("\n", " ")
+    if "İ" not in line and CAPITAL_SIGMA not in line:
+        return line
     if characters:
-        plain = plain.replace(CAPITAL_SIGMA, CAPITAL_SIGMA.lower()).replace("İ", DOTTED_I)
-    else:
-        if SKIPPED in plain:
-            plain = plain.replace(SKIPPED, "")
-        if "&" in plain:
-            for entity, character in ENTITIES:
-                plain = plain.replace(entity, character)
-    lower = plain.lower()
-    ids, offsets, lengths = vocabulary.tokenize(lower.encode("utf-8", "surrogatepass"), characters)
-    # lower case never has fewer code points: as many in all are as many in every line
-    if len(lower) != len(text):
-        lengths = _characters(lines)
-    return _Text(ids, offsets, lengths)
+        return line.replace("İ", DOTTED_I).replace(CAPITAL_SIGMA, CAPITAL_SIGMA.lower())
+    line = line.replace(SKIPPED, "").replace("İ", "İ".lower())
+    # str.lower looks at the neighbours of a sigma; entities end and begin with no letter
+    pairs = zip(line, line.lower(), strict=True)
+    return "".join(low if letter == CAPITAL_SIGMA else letter for letter, low in pairs)
+
+
+@cache
+def _lower_case() -> Array:
+    """Return the lower case of code points; 0 where it is not one, or hangs on the neighbours."""
+    codes = np.arange(LAST_CASED, dtype=np.uint32)
+    special = np.array([ord("İ"), ord(CAPITAL_SIGMA), *range(0xD800, 0xE000)])
+    codes[special] = ord("x")
+    lower = np.frombuffer(
+        codes.tobytes().decode("utf-32-le").lower().encode("utf-32-le"), np.uint32
+    )
+    lower = lower.copy()
+    lower[special[:2]] = 0
+    lower[special[2:]] = special[2:]
+    return lower
 
 
 def _characters(lines: Sequence[str]) -> Array:
