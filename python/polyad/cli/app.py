@@ -135,12 +135,13 @@ def polyad(
 
 
 def _add_commands() -> None:
-    from polyad.cli import align, bench, demo, evaluate_alignment, info, review, runs, train
+    from polyad.cli import align, bench, demo, evaluate_alignment, info, mine, review, runs, train
 
     app.command("demo")(demo.demo)
     app.command("info")(info.info)
     app.command("align")(align.align)
     app.command("evaluate-alignment")(evaluate_alignment.evaluate_alignment)
+    app.command("mine")(mine.mine)
     app.add_typer(train.app, name="train")
     app.command("evaluate")(runs.evaluate)
     app.command("recall")(runs.recall)
