@@ -163,47 +163,49 @@ double pair_score(const Words& source, const Words& target, int max_n, CommonNgr
 // --- PairNumbers ---------------------------------------------------------------------------------
 
 void PairNumbers::reset(std::size_t expected) {
-  slots_.assign(power_of_two(2 * expected), Slot{kFree, kNone});
-  resized();
+  resize(power_of_two(expected + expected / 2));
   taken_ = 0;
 }
 
 std::size_t PairNumbers::slot_of(std::uint64_t key) const {
   // the upper bits of the product depend on all of the key's
   std::size_t slot = (key ^ key >> 32) * 0x9e3779b97f4a7c15u >> shift_;
-  while (slots_[slot].key != kFree && slots_[slot].key != key) slot = (slot + 1) & mask_;
+  while (keys_[slot] != kFree && keys_[slot] != key) slot = (slot + 1) & mask_;
   return slot;
 }
 
 std::int32_t PairNumbers::insert(std::uint32_t first, std::uint32_t second, std::int32_t fresh) {
   const std::uint64_t key = key_of(first, second);
   std::size_t slot = slot_of(key);
-  if (slots_[slot].key == key) return slots_[slot].value;
-  if (2 * (taken_ + 1) > slots_.size()) {
-    grow();
+  if (keys_[slot] == key) return values_[slot];
+  if (4 * (taken_ + 1) > 3 * keys_.size()) {
+    const std::vector<std::uint64_t> keys = std::move(keys_);
+    const std::vector<std::int32_t> values = std::move(values_);
+    resize(2 * keys.size());
+    for (std::size_t old = 0; old < keys.size(); ++old) {
+      if (keys[old] == kFree) continue;
+      const std::size_t place = slot_of(keys[old]);
+      keys_[place] = keys[old];
+      values_[place] = values[old];
+    }
     slot = slot_of(key);
   }
-  slots_[slot] = {key, fresh};
+  keys_[slot] = key;
+  values_[slot] = fresh;
   ++taken_;
   return fresh;
 }
 
 std::int32_t PairNumbers::find(std::uint32_t first, std::uint32_t second) const {
-  return slots_[slot_of(key_of(first, second))].value;
+  const std::size_t slot = slot_of(key_of(first, second));
+  return keys_[slot] == kFree ? kNone : values_[slot];
 }
 
-void PairNumbers::resized() {
-  mask_ = slots_.size() - 1;
-  shift_ = 64 - std::countr_zero(slots_.size());
-}
-
-void PairNumbers::grow() {
-  std::vector<Slot> old(2 * slots_.size(), Slot{kFree, kNone});
-  old.swap(slots_);
-  resized();
-  for (const Slot& slot : old) {
-    if (slot.key != kFree) slots_[slot_of(slot.key)] = slot;
-  }
+void PairNumbers::resize(std::size_t slots) {
+  keys_.assign(slots, kFree);
+  values_.resize(slots);
+  mask_ = slots - 1;
+  shift_ = 64 - std::countr_zero(slots);
 }
 
 // --- NgramIndex: build ---------------------------------------------------------------------------
@@ -297,7 +299,8 @@ void NgramIndex::place_classes() {
   for (std::int32_t c : classes_) ++member_offsets_[c + 1];
   for (std::size_t c = 0; c < classes; ++c) member_offsets_[c + 1] += member_offsets_[c];
   members_.resize(classes_.size());
-  std::vector<std::int32_t> next(member_offsets_.begin(), member_offsets_.end() - 1);
+  std::vector<std::int32_t>& next = next_;
+  next.assign(member_offsets_.begin(), member_offsets_.end() - 1);
   for (std::size_t j = 0; j < classes_.size(); ++j) {
     members_[next[classes_[j]]++] = static_cast<std::int32_t>(j);
   }

@@ -67,15 +67,11 @@ class PairNumbers {
   std::int32_t find(std::uint32_t first, std::uint32_t second) const;
 
  private:
-  struct Slot {
-    std::uint64_t key;
-    std::int32_t value;
-  };
-  void grow();
-  void resized();
+  void resize(std::size_t slots);
   std::size_t slot_of(std::uint64_t key) const;
 
-  std::vector<Slot> slots_;
+  std::vector<std::uint64_t> keys_;   // open addressing
+  std::vector<std::int32_t> values_;  // where a key is
   std::size_t mask_ = 0, taken_ = 0;
   int shift_ = 0;
 };
@@ -161,16 +157,16 @@ class NgramIndex {
 
   int max_n_ = 0;
   Grams grams_[kMaxOrder];
-  std::vector<KeySet> keys_;                  // [classes]
-  std::vector<std::int32_t> class_slots_;     // classes by their key set; -1: free
-  std::vector<std::int32_t> lengths_;         // [classes] words of the first target
-  std::vector<std::int32_t> classes_;         // [targets]
-  std::vector<std::int32_t> member_offsets_;  // [classes + 1]
-  std::vector<std::int32_t> members_;         // the targets of each class, ascending
-  std::vector<std::int32_t> place_offsets_;   // [grams of order N + 1]
-  std::vector<std::int32_t> places_;          // the classes that have it, ascending
-  std::vector<std::int32_t> prefixes_;
-  std::vector<double> logs_;  // [n] log n
+  std::vector<KeySet> keys_;                   // [classes]
+  std::vector<std::int32_t> class_slots_;      // classes by their key set; -1: free
+  std::vector<std::int32_t> lengths_;          // [classes] words of the first target
+  std::vector<std::int32_t> classes_;          // [targets]
+  std::vector<std::int32_t> member_offsets_;   // [classes + 1]
+  std::vector<std::int32_t> members_;          // the targets of each class, ascending
+  std::vector<std::int32_t> place_offsets_;    // [grams of order N + 1]
+  std::vector<std::int32_t> places_;           // the classes that have it, ascending
+  std::vector<std::int32_t> prefixes_, next_;  // while it is built
+  std::vector<double> logs_;                   // [n] log n
 };
 
 // The top_k best targets of every source, see NgramIndex::look_up. target int32 and score double
