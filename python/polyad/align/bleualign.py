@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from polyad import _arrays as arrays
 from polyad import _backend
-from polyad._sentences import Vocabulary, offsets_of
+from polyad._sentences import Sentences, Vocabulary, offsets_of
 from polyad.align.documents import Alignment, Document
 from polyad.align.tokenizers import tokenizer
+from polyad.align.vectors import WordVectors
+from polyad.ops._align_ableu import (
+    MATCHINGS,
+    MOST_NEIGHBOURS,
+    Matching,
+    WordSimilarity,
+    soft_scores,
+)
 from polyad.ops._align_ngram import MAX_ORDER
 
 Array = np.ndarray[Any, Any]
@@ -65,10 +73,19 @@ class BleualignMode:
         gap_lengths: Whether what is left of a gap is aligned by length.
         length_only: Align by length alone (Gale & Church), in products of probabilities as
             Bleualign does, which vanish in texts of some hundred sentences.
+        score: 'bleu'; or 'ableu', by which words with similar vectors count too
+            (`polyad.ops.align.ableu`, both directions).
+        vectors: Of the words, for 'ableu': of the target's language, or of both languages
+            (`polyad.align.vectors.train_word2vec_pair`), which needs no translation.
+        matching: Of 'ableu': 'source' or 'one_to_one'.
+        neighbours: Of 'ableu': how many similar words each word has, at most, among those of its
+            document.
+        threshold: Of 'ableu': the least cosine of similar words, 0 to 1.
 
     Raises:
         TypeError: A wrong kind of an argument.
-        ValueError: A number out of range, an unknown tokeniser.
+        ValueError: A number out of range, an unknown tokeniser, score or matching; 'ableu' without
+            vectors or with char_level, vectors without 'ableu'.
     """
 
     def __init__(
@@ -82,6 +99,11 @@ class BleualignMode:
         gap_links: bool = True,
         gap_lengths: bool = True,
         length_only: bool = False,
+        score: Literal["bleu", "ableu"] = "bleu",
+        vectors: WordVectors | None = None,
+        matching: Matching = "source",
+        neighbours: int = 8,
+        threshold: float = 0.35,
     ) -> None:
         self.max_n = arrays.require_int("max_n", max_n, 1, MAX_ORDER)
         self.top_k = arrays.require_int("top_k", top_k, 1)
@@ -94,12 +116,30 @@ class BleualignMode:
         self.gap_links = gap_links
         self.gap_lengths = gap_lengths
         self.length_only = length_only
+        if score not in ("bleu", "ableu"):
+            raise ValueError(f"score: expected bleu or ableu, got {score!r}")
+        if (vectors is not None) != (score == "ableu"):
+            given = "none" if vectors is None else "some"
+            raise ValueError(
+                f"vectors: expected with score='ableu' alone, got {given} with {score!r}"
+            )
+        if vectors is not None and char_level:
+            raise ValueError("char_level: expected False with score='ableu', got True")
+        if matching not in MATCHINGS:
+            raise ValueError(f"matching: expected one of {', '.join(MATCHINGS)}, got {matching!r}")
+        self.vectors = vectors
+        self.matching: Matching = matching
+        self.neighbours = arrays.require_int("neighbours", neighbours, 1, MOST_NEIGHBOURS - 1)
+        self.threshold = threshold
 
     def align(self, documents: Sequence[Document]) -> list[Alignment]:
         """Return the alignment of every document, in their order.
 
-        Documents with as many translations are aligned together, on all threads.
+        Documents with as many translations are aligned together, on all threads; by vectors, one
+        after the other, as each has similarities of its own.
         """
+        if self.vectors is not None:
+            return [self._align([document])[0] for document in documents]
         groups: dict[tuple[int, int], list[int]] = {}
         for place, document in enumerate(documents):
             kind = (len(document.translations), len(document.back_translations))
@@ -112,7 +152,7 @@ class BleualignMode:
         return [alignment for alignment in aligned if alignment is not None]
 
     def _align(self, documents: list[Document]) -> list[Alignment]:
-        encode = self._encoder()
+        encode, words = self._encoder()
         compared = not documents[0].translations or bool(documents[0].back_translations)
         source = encode([d.source if compared else [""] * len(d.source) for d in documents])
         target = encode([d.target for d in documents])
@@ -124,6 +164,14 @@ class BleualignMode:
             encode([d.back_translations[t] for d in documents])
             for t in range(len(documents[0].back_translations))
         ]
+        similarity = None
+        if self.vectors is not None:
+            similarity = self.vectors.similarity(
+                words(), top_k=self.neighbours, threshold=self.threshold
+            )
+            if not translations and not back_translations:
+                translations = [source]
+        kept: list[Array] = []  # as long as the kernel reads them
         source_documents = offsets_of([len(d.source) for d in documents]).astype(np.int64)
         target_documents = offsets_of([len(d.target) for d in documents]).astype(np.int64)
         address = _backend.cpu.address
@@ -133,24 +181,49 @@ class BleualignMode:
             len(documents),
             source.arguments(),
             target.arguments(),
-            [(text.arguments(), 0, 0, 0) for text in translations],
-            [(text.arguments(), 0, 0, 0) for text in back_translations],
+            [self._translation(text, target, similarity, kept) for text in translations],
+            [self._translation(text, source, similarity, kept) for text in back_translations],
             self.max_n,
             self.top_k,
             self.max_join,
             self.gap_links,
             self.gap_lengths,
             self.length_only,
-            [],
-            False,
+            _passed(similarity),
+            self.matching == "one_to_one",
         )
         return _alignments(documents, *found)
 
-    def _encoder(self) -> Callable[[list[Sequence[str]]], _Text]:
-        """Return what numbers the words of texts, all with one vocabulary."""
+    def _translation(
+        self, text: _Text, other: _Text, similarity: WordSimilarity | None, kept: list[Array]
+    ) -> tuple[tuple[int, int, int, int], int, int, int]:
+        """Return a translation as the kernel takes it, with its links where these are soft."""
+        if similarity is None or self.length_only:
+            return text.arguments(), 0, 0, 0
+        source, target, score = soft_scores(
+            Sentences(text.ids, text.offsets),
+            Sentences(other.ids, other.offsets),
+            similarity,
+            max_n=self.max_n,
+            top_k=self.top_k,
+            matching=self.matching,
+        )
+        offsets = np.searchsorted(source, np.arange(len(text.characters) + 1)).astype(np.int64)
+        links = [offsets, np.ascontiguousarray(target), np.ascontiguousarray(score)]
+        kept.extend(links)
+        address = _backend.cpu.address
+        return text.arguments(), address(links[0]), address(links[1]), address(links[2])
+
+    def _encoder(
+        self,
+    ) -> tuple[Callable[[list[Sequence[str]]], _Text], Callable[[], list[str]]]:
+        """Return what numbers the words of texts, all with one vocabulary, and what tells them."""
         if self.split is None:
             native = _backend.cpu.AlignVocabulary()
-            return lambda texts: _native_text(native, texts, self.char_level)
+            return (
+                lambda texts: _native_text(native, texts, self.char_level),
+                lambda: [word.decode("utf-8", "surrogatepass") for word in native.words()],
+            )
         split, vocabulary = self.split, Vocabulary()
 
         def encode(texts: list[Sequence[str]]) -> _Text:
@@ -158,7 +231,19 @@ class BleualignMode:
             sentences = vocabulary.encode(split(lines))
             return _Text(sentences.ids, sentences.offsets, _characters(lines))
 
-        return encode
+        return encode, lambda: vocabulary.words
+
+
+def _passed(similarity: WordSimilarity | None) -> list[Any]:
+    """The similarity for both directions: of a vocabulary to itself, it serves each."""
+    if similarity is None:
+        return []
+    address = _backend.cpu.address
+    sides = tuple(
+        (address(side.offsets), address(side.words), address(side.values), len(side))
+        for side in (similarity, similarity.back)
+    )
+    return [sides, sides]
 
 
 def _native_text(vocabulary: Any, texts: list[Sequence[str]], characters: bool) -> _Text:
