@@ -220,7 +220,7 @@ MOSES = {
     ),
     "articles": (
         {"s": "a\n.EOA\nb\n.EOA\nc", "t": "x\n.EOA\ny"},
-        r"s: expected 2 articles \(.EOA between them\) as .*t has, got at least 3",
+        r"s: expected as many articles \(.EOA lines between them\) as .*t, 2, got at least 3",
     ),
 }
 

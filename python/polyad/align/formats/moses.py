@@ -80,8 +80,8 @@ def read_documents(
         if not side.ended and next(side.iterator, None) is not None:
             more = sum(line.rstrip() == END_OF_ARTICLE for line in side.iterator)
             raise ValueError(
-                f"{side.name}: expected {number} articles ({END_OF_ARTICLE} between them) as "
-                f"{other.name} has, got at least {number + 1 + more}"
+                f"{side.name}: expected as many articles ({END_OF_ARTICLE} lines between them) as "
+                f"{other.name}, {number}, got at least {number + 1 + more}"
             )
     left.check_ends()
     right.check_ends()

@@ -1,0 +1,358 @@
+"""``polyad align`` and ``polyad evaluate-alignment``: what they write, and what users get wrong."""
+
+import base64
+import gzip
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from types import SimpleNamespace
+
+import pytest
+
+from polyad.align import formats
+
+SOURCE = "Das ist ein Satz.\nHier steht noch einer.\nUnd der letzte Satz.\n"
+TARGET = "This is a sentence.\nHere is another one.\nAnd the last sentence.\n"
+ALIGN = ["align", "-s", "s", "-t", "t", "--srctotarget", "m"]
+
+
+@pytest.fixture
+def texts(tmp_path, monkeypatch):
+    """A source, a target and a translation of the source, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("s", SOURCE), ("t", TARGET), ("m", TARGET)):
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_writes_what_bleualign_writes(polyad, texts):
+    result = polyad(*ALIGN, "-o", "out")
+    assert result.code == 0
+    assert (texts / "out-s").read_text() == SOURCE
+    assert (texts / "out-t").read_text() == TARGET
+    assert result.out == ""
+    assert result.err.startswith(
+        "1 document, 3 beads; left out 0 of 3 source and 0 of 3 target sentences; "
+    )
+    assert polyad(*ALIGN, "-o", "out", "-v", "0").err == ""
+    assert "alignment: 0 - 0  BLEU 1.0000\n" in polyad(*ALIGN, "-o", "out", "-v", "2").err
+
+
+def test_takes_all_options_of_bleualign(polyad, texts):
+    more = ["--bleu_n", "3", "--bleu_charlevel", "--printempty", "-p", "2", "--factored"]
+    result = polyad(*ALIGN, "--targettosrc", "s", "-o", "out", *more)
+    assert result.code == 0, result.err
+    for word in ("sentences", "articles"):
+        options = ["--filterthreshold", "50", "--bleuthreshold", "0.1", "--filterlang"]
+        result = polyad(*ALIGN, "-o", "out", "--filter", word, *options)
+        assert result.code == 0, result.err
+        kept, bad = ((texts / name).read_text() for name in ("out-s", "out-bad-s"))
+        assert sorted((kept + bad).splitlines()) == sorted(SOURCE.splitlines())
+        assert ", 3 beads, " in result.err
+    assert polyad(*ALIGN[:5], "--srctotarget", "-", "-o", "out").code == 0
+    assert polyad(*ALIGN[:5], "--galechurch", "-o", "out").code == 0
+    assert (texts / "out-t").read_text() == TARGET
+
+
+def test_null_beads_go_where_nothing_is_lost(polyad, texts):
+    (texts / "t").write_text(TARGET + "Something else altogether follows.\n")
+    assert polyad(*ALIGN, "-o", "out", "--printempty").code == 0
+    assert (texts / "out-s").read_text() == SOURCE + "\n"
+    assert polyad(*ALIGN, "-o", "out", "--printempty", "--filter", "sentences").code == 0
+    assert (texts / "out-t").read_text() == TARGET
+    assert (texts / "out-bad-t").read_text() == "Something else altogether follows.\n"
+
+
+@pytest.mark.parametrize("option", ["-d", "-e", "--eval", "--deveval"])
+def test_evaluation_is_elsewhere(polyad, texts, option):
+    result = polyad(*ALIGN, "-o", "out", option)
+    assert result.code == 2
+    assert "polyad evaluate-alignment FOUND GOLD" in result.err
+    assert not (texts / "out-s").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in formats.FORMATS if name != "moses"])
+def test_every_format(polyad, texts, name):
+    if name == "parquet":
+        pytest.importorskip("pyarrow")
+    result = polyad(*ALIGN, "--format", name, "-o", "beads", "--null-beads")
+    assert result.code == 0, result.err
+    if formats.FORMATS[name].beads is not None:
+        (beads,) = formats.read_beads("beads", name)
+        assert [bead[:2] for bead in beads] == [((i,), (i,)) for i in range(3)]
+
+
+def test_stdout_is_for_beads(polyad, texts):
+    result = polyad(*ALIGN)
+    assert [line.split("\t")[1:3] for line in result.out.splitlines()] == [
+        ["source_ids", "target_ids"],
+        *([str(i), str(i)] for i in range(3)),
+    ]
+    assert polyad(*ALIGN, "--format", "vecalign").out.splitlines()[2] == "[2]:[2]:1.0"
+    result = polyad(*ALIGN, "--filter", "sentences", "--filterthreshold", "0")
+    assert len(result.out.splitlines()) == 2
+
+
+def test_compressed_files(polyad, texts):
+    for name, text in (("s", SOURCE), ("t", TARGET), ("m", TARGET)):
+        (texts / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
+    words = ["align", "-s", "s.gz", "-t", "t.gz", "--srctotarget", "m.gz"]
+    assert polyad(*words, "-o", "out.xz").code == 0
+    assert polyad(*words, "-o", "b.jsonl.gz", "--format", "jsonl", "--filter", "articles").code == 0
+    names = ["b-bad.jsonl.gz", "b.jsonl.gz", "m", "m.gz", "out-s.xz", "out-t.xz"]
+    assert sorted(path.name for path in texts.iterdir()) == [*names, "s", "s.gz", "t", "t.gz"]
+
+
+def test_factored_words_are_written_whole(polyad, texts):
+    (texts / "s").write_text("This|DT is|VB a|DT sentence|NN\n")
+    (texts / "t").write_text("This|DT is|VB a|DT sentence|NN\n")
+    result = polyad("align", "-s", "s", "-t", "t", "--srctotarget", "-", "--factored", "-o", "out")
+    assert result.code == 0
+    assert (texts / "out-s").read_text() == "This|DT is|VB a|DT sentence|NN\n"
+
+
+def documents(count, width=2):
+    """Documents as Bitextor hands them on."""
+    cells = [base64.b64encode(t.encode()).decode() for t in (SOURCE, TARGET, TARGET)]
+    rows = ["src_url\ttrg_url\tsrc_text\ttrg_text\tsrc_translated"]
+    rows += [f"u{i}\tv{i}\t" + "\t".join(cells) for i in range(count)]
+    return "\n".join(rows) + "\n"
+
+
+def test_many_documents(polyad, texts):
+    (texts / "d.tsv").write_text(documents(20))
+    result = polyad("align", "d.tsv", "--batch-sentences", "5")
+    assert result.code == 0, result.err
+    rows = [line.split("\t") for line in result.out.splitlines()]
+    assert rows[0][:5] == ["src_url", "trg_url", "src_text", "trg_text", "aligner_score"]
+    assert [row[0] for row in rows[1:]] == [f"u{i}" for i in range(20) for _ in range(3)]
+    assert polyad("align", "d.tsv", "--batch-sentences", "99999").out == result.out
+    assert polyad("align", "d.tsv", "d.tsv").out.count("\n") == 121
+
+
+def test_stdin(polyad, texts, monkeypatch):
+    monkeypatch.setattr(
+        sys,
+        "stdin",
+        SimpleNamespace(buffer=io.BytesIO(documents(2).encode()), isatty=lambda: False),
+    )
+    assert polyad("align").out.count("\n") == 7
+    row = {"source": ["a b"], "target": ["a b"], "doc": "n"}
+    data = json.dumps(row).encode()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+    result = polyad("align", "-", "--input-format", "jsonl", "--format", "jsonl", "-o", "-")
+    assert json.loads(result.out)["src_text"] == "a b"
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(SOURCE.encode())))
+    assert polyad("align", "-s", "-", "-t", "t", "--srctotarget", "m").out.count("\n") == 4
+
+
+def test_split(polyad, texts):
+    pytest.importorskip("sentencex")
+    (texts / "s").write_text("One word. Two words here.\n")
+    (texts / "t").write_text("One word.\nTwo words here.\n")
+    languages = ["--split", "--source-lang", "en", "--target-lang", "en"]
+    result = polyad("align", "-s", "s", "-t", "t", "--srctotarget", "-", *languages)
+    assert [line.split("\t")[1:3] for line in result.out.splitlines()[1:]] == [
+        ["0", "0"],
+        ["1", "1"],
+    ]
+
+
+def test_evaluate(polyad, texts):
+    (texts / "found").write_text("[0]:[0]:0.9\n[1, 2]:[1]:0.8\n[3]:[]:0\n\n[0]:[0]\n")
+    (texts / "gold1").write_text("[0]:[0]\n[1]:[1]\n[2]:[2]\n")
+    (texts / "gold2").write_text("[0]:[0]\n")
+    result = polyad("evaluate-alignment", "found", "gold1", "gold2", "--json", "f.json")
+    assert result.code == 0, result.err
+    assert "strict      0.667   0.500  0.571" in result.out
+    assert "3 beads found, 4 in gold, 2 exactly right" in result.out
+    figures = json.loads((texts / "f.json").read_text())
+    assert figures["lax_precision"] == 1.0
+    assert figures["strict_right"] == 2
+    result = polyad("evaluate-alignment", "found", "gold1")
+    assert (result.code, result.err) == (
+        1,
+        "polyad: found: expected 1 documents, as the gold files have, got 2\n",
+    )
+    result = polyad("evaluate-alignment", "found", "gold1", "--format", "moses")
+    assert result.code == 2
+    ladder = ["evaluate-alignment", "l.ladder", "gold2"]
+    (texts / "l.ladder").write_text("0\t0\t1\n1\t1\t0\n")
+    assert "lax         1.000   1.000  1.000" in polyad(*ladder).out
+
+
+# name: (files to write, more words, exit code, what the line must say)
+BAD = {
+    "missing file": ({}, ["-s", "no"], 1, "no: No such file"),
+    "missing translation": ({}, ["--srctotarget", "no"], 1, "no: No such file"),
+    "not utf-8": ({"t": b"a\nb\xff\n"}, [], 1, "polyad: t:2:2: not UTF-8 (byte 0xff)\n"),
+    "utf-16": ({"t": TARGET.encode("utf-16")}, [], 1, "t:1:1: not UTF-8 but UTF-16"),
+    "nul": ({"m": b"a\0\n"}, [], 1, "m:1:2: a NUL byte; expected text"),
+    "empty source": ({"s": b""}, [], 1, "s: is empty; expected a sentence a line"),
+    "empty target": ({"t": b""}, [], 1, "t: is empty; expected a sentence a line"),
+    "unequal lines": ({"m": b"a\n"}, [], 1, "m: expected 3 lines, one for every line of s, got 1"),
+    "articles": (
+        {"s": b"a\n.EOA\nb\nc\n", "m": b"a\n\nb\nc\n"},
+        [],
+        1,
+        "s: expected as many artic",
+    ),
+    "long line": ({}, ["--max-line-bytes", "20"], 1, "s:2: a line of more than 20 bytes"),
+    "no folder": ({}, ["-o", "no/out"], 1, "no: no such folder"),
+    "folder": ({}, ["--format", "jsonl", "-o", "."], 1, ".: is a folder"),
+    "gzip": ({"s.gz": b"no"}, ["-s", "s.gz"], 1, "s.gz: broken or cut short"),
+    "unknown mode": ({}, ["--mode", "best"], 2, "expected bleualign or accurate, got 'best'"),
+    "unknown score": ({}, ["--score", "chrf"], 2, "expected bleu or ableu, got 'chrf'"),
+    "unknown filter": ({}, ["-f", "words"], 2, "expected sentences or articles, got 'words'"),
+    "unknown format": ({}, ["--format", "csv"], 2, "expected moses or tsv or"),
+    "ableu without vectors": ({}, ["--score", "ableu"], 2, "--score ableu needs --vectors"),
+    "split without languages": (
+        {},
+        ["--split"],
+        2,
+        "--split needs --source-lang and --target-lang",
+    ),
+    "moses to stdout": ({}, ["--format", "moses", "-o", "-"], 2, "moses writes two files: give -o"),
+    "threshold": ({}, ["--filterthreshold", "101"], 2, "less than or equal to 100"),
+    "both documents and -s": (
+        {},
+        ["d.jsonl"],
+        2,
+        "-s and -t are the documents; what is 'd.jsonl'?",
+    ),
+    "another format of -s": (
+        {},
+        ["--input-format", "tsv"],
+        2,
+        "-s and -t are read as moses, not as",
+    ),
+    "tokenizer": ({}, ["--tokenize", "best"], 1, "best"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(polyad, texts, case):
+    files, words, code, message = BAD[case]
+    for name, data in files.items():
+        (texts / name).write_bytes(data)
+    (texts / "out-s").write_text("earlier")
+    before = sorted(path.name for path in texts.iterdir())
+    result = polyad(*ALIGN, "-o", "out", *words)
+    assert result.code == code
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert sorted(path.name for path in texts.iterdir()) == before
+    assert (texts / "out-s").read_text() == "earlier"
+
+
+USAGE = {
+    "no target": (["-s", "s"], "-t, the target text, is missing"),
+    "no source": (["-t", "t"], "-s, the source text, is missing"),
+    "no translation": (["-s", "s", "-t", "t"], "no translation: give --srctotarget FILE"),
+    "translation of the target alone": (
+        ["-s", "s", "-t", "t", "--targettosrc", "s", "--srctotarget", "-"],
+        "make that text the source",
+    ),
+    "translation beside documents": (
+        ["d.jsonl", "--srctotarget", "m"],
+        "--srctotarget goes with -s and -t; documents of jsonl hold their translations",
+    ),
+    "documents of what": (["d"], "what is 'd'? Give --input-format, or -s and -t"),
+    "moses without files": (["--input-format", "moses"], "moses needs -s, the source text, and -t"),
+    "parquet from a pipe": (["--input-format", "parquet"], "parquet needs a file, not stdin"),
+    "stdin twice": (["-s", "-", "-t", "-", "--srctotarget", "m"], "only one of -s and -t"),
+}
+
+
+@pytest.mark.parametrize("case", USAGE)
+def test_usage(polyad, texts, case):
+    words, message = USAGE[case]
+    result = polyad("align", *words)
+    assert result.code == 2
+    assert message in result.err
+    assert result.err.count("\n") == 1
+
+
+BAD_DOCUMENTS = {
+    "empty": ("", "stdin: is empty; expected a header with src_text, trg_text"),
+    "columns": ("a\tb\n", "stdin:1: no column src_text, trg_text; the header has a, b"),
+    "base64": (documents(1).replace("=", "*"), "stdin:2: "),
+    "rows": (documents(1) + "a\tb\n", "stdin:3: expected 5 columns as in the header, got 2"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DOCUMENTS)
+def test_bad_documents(polyad, texts, monkeypatch, case):
+    text, message = BAD_DOCUMENTS[case]
+    stdin = SimpleNamespace(buffer=io.BytesIO(text.encode()), isatty=lambda: False)
+    monkeypatch.setattr(sys, "stdin", stdin)
+    result = polyad("align", "-o", "out.tsv")
+    assert result.code == 1
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert not (texts / "out.tsv").exists()
+
+
+PROCESS = [sys.executable, "-m", "polyad", "align", "--batch-sentences", "30"]
+
+
+def started(*words, **streams):
+    return subprocess.Popen([*PROCESS, *words], stdin=subprocess.PIPE, bufsize=0, **streams)
+
+
+def fed(process, name):
+    """Write documents until the process has begun a file."""
+    process.stdin.write(documents(50).encode())
+    process.stdin.flush()
+    for _ in range(600):
+        if any(name in path for path in os.listdir()):
+            return
+        time.sleep(0.05)
+    raise AssertionError("nothing was begun")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted_runs_leave_whole_files(texts, number):
+    (texts / "out.tsv").write_text("earlier")
+    process = started("-o", "out.tsv", stderr=subprocess.PIPE)
+    fed(process, ".part")
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert (texts / "out.tsv").read_text() == "earlier"
+    if number != signal.SIGKILL:
+        assert process.returncode == 130
+        assert said == b"polyad: interrupted\n"
+        assert not any(".part" in path.name for path in texts.iterdir())
+
+
+def test_a_closed_pipe_ends_it_quietly(texts):
+    process = started("-v", "0", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdin.write(documents(400).encode())
+    process.stdin.flush()
+    assert process.stdout.readline().startswith(b"src_url\t")
+    process.stdout.close()
+    head = documents(400).encode().partition(b"\n")[2]
+    with suppress(BrokenPipeError):
+        for _ in range(20):
+            process.stdin.write(head)
+    process.stdin.close()
+    assert process.wait(60) == 0
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_beads_come_while_documents_go_in(texts):
+    process = started("-v", "0", stdout=subprocess.PIPE)
+    process.stdin.write(documents(20).encode())
+    process.stdin.flush()
+    assert process.stdout.readline().startswith(b"src_url\t")
+    assert process.stdout.readline().startswith(b"u0\tv0\t")
+    process.stdin.close()
+    assert process.stdout.read().count(b"\n") == 59
+    process.stdout.close()
+    assert process.wait(60) == 0
