@@ -28,6 +28,7 @@ from polyad.cli.console import (
     use_threads,
 )
 from polyad.cli.train_capsnet import capsnet
+from polyad.cli.train_vectors import vectors
 
 app = typer.Typer(
     rich_markup_mode="markdown",
@@ -392,6 +393,7 @@ def ntm(
 
 
 app.command()(capsnet)
+app.command()(vectors)
 
 
 def _use_threads(threads: int) -> None:
