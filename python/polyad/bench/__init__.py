@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-FAMILIES = ("hypernet", "ntm", "capsule")
+FAMILIES = ("hypernet", "ntm", "capsule", "align")
 
 
 def main(
@@ -19,6 +19,9 @@ def main(
     plot_path: Path | None = None,
     op: str | None = None,
     pytorch_ntm: Path | None = None,
+    bleualign: Path | None = None,
+    bleualign_cpp: Path | None = None,
+    hunalign: Path | None = None,
 ) -> int:
     """Run the benchmark of a family: print its tables, write its rows and its figure.
 
@@ -30,12 +33,16 @@ def main(
         plot_path: Where to draw cost against size, .png, .svg or .pdf (needs matplotlib).
         op: Only the cases of this op.
         pytorch_ntm: A checkout of loudinthecloud/pytorch-ntm, a rival of the family ntm.
+        bleualign: A checkout of rsennrich/Bleualign, a rival of the family align.
+        bleualign_cpp: The program of bitextor/bleualign-cpp, another one.
+        hunalign: The program of danielvarga/hunalign, another one.
 
     Returns:
         0, or 1 if a rival's result disagreed with ours or a formulation failed.
 
     Raises:
-        ValueError: An unknown family or op, a number of threads below 1, a folder that is missing.
+        ValueError: An unknown family or op, a number of threads below 1, a folder that is missing,
+            a rival that is not where it should be or not one of this family.
         ImportError: ``plot_path`` is given, and matplotlib is missing.
     """
     from rich.console import Console
@@ -51,9 +58,20 @@ def main(
             raise ValueError(f"{name}: there is no folder {path.absolute().parent}")
     if plot_path is not None:
         plot.require_format(plot_path)
+    rivals = {
+        "ntm": {"pytorch_ntm": pytorch_ntm},
+        "align": {
+            "bleualign": bleualign,
+            "bleualign_cpp": bleualign_cpp,
+            "hunalign": hunalign,
+        },
+    }
+    for of, paths in rivals.items():
+        for name, path in paths.items():
+            if path is not None and family != of:
+                raise ValueError(f"{name}: expected the family {of}, got {family}")
+    given = {name: path for name, path in rivals.get(family, {}).items() if path is not None}
     if pytorch_ntm is not None:
-        if family != "ntm":
-            raise ValueError(f"pytorch_ntm: expected the family ntm, got {family}")
         from polyad.bench.ntm_peers import import_public
 
         import_public(pytorch_ntm)
@@ -68,8 +86,7 @@ def main(
     for name, value in machine.items():
         console.print(f"{name:14} {value}", highlight=False)
     settings = cases.QUICK if quick else cases.FULL
-    if pytorch_ntm is not None:
-        settings = replace(settings, pytorch_ntm=pytorch_ntm)
+    settings = replace(settings, **given)
     measured, remarks = cases.run(settings, threads, console, op)
     measured = rows.with_ratios(measured)
     claims = cases.claims(settings, measured)

@@ -272,7 +272,7 @@ def memory_limit(limit: int) -> Iterator[None]:
         yield  # someone else has set a limit, or a driver maps more than the machine has
         return
     mapped = int(statm.read_text().split()[0]) * resource.getpagesize()
-    ceiling = mapped + min(limit, int(0.8 * _memory("MemAvailable")))
+    ceiling = mapped + free_bytes(limit)
     if hard != resource.RLIM_INFINITY:
         ceiling = min(ceiling, hard)
     resource.setrlimit(resource.RLIMIT_AS, (ceiling, hard))
@@ -296,6 +296,12 @@ def time_limit(limit_s: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def free_bytes(limit: int) -> int:
+    """Return ``limit``, or most of what the machine has free if that is less."""
+    free = _memory("MemAvailable")
+    return min(limit, int(0.8 * free)) if free else limit
 
 
 def _cuda_is_used() -> bool:

@@ -17,7 +17,7 @@ FORMAT_VERSION = 1
 # units of which there are so few in a call that the time of one is stated, too
 TIMED_UNITS = {"steps": "step"}
 # units whose tables show processor time, too
-PROCESSOR_UNITS = ("samples",)
+PROCESSOR_UNITS = ("samples", "sentences", "documents")
 
 MEASURED = "measured"
 SCALED = "scaled"
@@ -262,7 +262,9 @@ def print_table(console: Console, title: str, rows: Sequence[Row]) -> None:
         table.add_column("packing")
     rates = [f"µs/{timed}"] if timed else [f"{rows[0].unit}/s"]
     processor = rows[0].unit in PROCESSOR_UNITS
-    for name in ("prepare", "median", "min", *["processor"] * processor, *rates, "ratio"):
+    prepares = any(row.prepare_s is not None for row in rows)
+    timings = ["prepare"] * prepares + ["median", "min"] + ["processor"] * processor
+    for name in (*timings, *rates, "ratio"):
         table.add_column(name, justify="right", no_wrap=True)
     if memory:
         table.add_column("extra memory", justify="right")
@@ -281,7 +283,7 @@ def print_table(console: Console, title: str, rows: Sequence[Row]) -> None:
         cells += [
             f"{row.peer}{f' [{row.variant}]' if row.variant else ''}".replace("[", r"\["),
             *[packing] * packs,
-            seconds(row.prepare_s),
+            *[seconds(row.prepare_s)] * prepares,
             seconds(row.median_s),
             seconds(row.min_s),
             *[seconds(row.spent_s)] * processor,

@@ -11,7 +11,7 @@ import typer
 def bench(
     family: Annotated[
         str,
-        typer.Argument(metavar="FAMILY", help="Which kernels to measure: hypernet, ntm, capsule."),
+        typer.Argument(metavar="FAMILY", help="What to measure: hypernet, ntm, capsule, align."),
     ],
     quick: Annotated[bool, typer.Option(help="Small sizes; a minute or less.")] = False,
     threads: Annotated[
@@ -23,12 +23,26 @@ def bench(
     plot_file: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw cost against size (PNG).")
     ] = None,
-    op: Annotated[str | None, typer.Option(help="Only this op: votes, scan ...")] = None,
+    op: Annotated[str | None, typer.Option(help="Only this op: votes, scan, align ...")] = None,
     pytorch_ntm: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER", help="A checkout of loudinthecloud/pytorch-ntm to measure, too (ntm)."
         ),
+    ] = None,
+    bleualign: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="A checkout of rsennrich/Bleualign to measure, too (align)."
+        ),
+    ] = None,
+    bleualign_cpp: Annotated[
+        Path | None,
+        typer.Option(metavar="PROGRAM", help="bitextor/bleualign-cpp to measure, too (align)."),
+    ] = None,
+    hunalign: Annotated[
+        Path | None,
+        typer.Option(metavar="PROGRAM", help="danielvarga/hunalign to measure, too (align)."),
     ] = None,
 ) -> None:
     """Measure the kernels beside their rivals here.
@@ -58,5 +72,8 @@ def bench(
         plot_path=plot_file,
         op=op,
         pytorch_ntm=pytorch_ntm,
+        bleualign=bleualign,
+        bleualign_cpp=bleualign_cpp,
+        hunalign=hunalign,
     )
     raise typer.Exit(code)
