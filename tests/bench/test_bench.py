@@ -83,7 +83,10 @@ def test_a_run_of_one_op_has_no_other_rows(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"family": "capsules"}, "family: expected one of hypernet, ntm, capsule, align, got 'capsules'"),
+        (
+            {"family": "capsules"},
+            "family: expected one of hypernet, ntm, capsule, align, got 'capsules'",
+        ),
         ({"threads": [0]}, "threads: expected numbers of at least 1"),
         ({"threads": []}, "threads: expected numbers of at least 1"),
         ({"op": "vote"}, "op: expected one of votes"),
