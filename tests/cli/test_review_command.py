@@ -50,6 +50,29 @@ def test_page_of_texts_that_stand_line_by_line(polyad, tmp_path):
     assert {item["score"] for item in sampled(page.read_text())["items"]} == {None}
 
 
+@pytest.mark.parametrize("format_name", ["jsonl", "tsv", "bitextor", "tmx"])
+def test_page_of_what_align_wrote(polyad, tmp_path, format_name):
+    beads, page = tmp_path / f"beads.{format_name}", tmp_path / "page.html"
+    made = Aligner().align(korean_readme().document)
+    formats.write(format_name, beads, [made])
+    result = polyad("review", beads, "-o", page, "--format", format_name)
+    assert result.code == 0, result.err
+    told = sampled(page.read_text())
+    assert sum(band["beads"] for band in told["bands"]) == len(made.beads)
+    texts = {made.text(bead)[0] for bead in made.beads}
+    assert {" ".join(filter(None, item["source"]["own"])) for item in told["items"]} <= texts
+
+
+def test_documents_of_several_files_are_told_apart(polyad, tmp_path):
+    for name in ("a.jsonl", "b.jsonl"):
+        formats.write("jsonl", tmp_path / name, [Aligner().align(korean_readme().document)])
+    page = tmp_path / "page.html"
+    result = polyad("review", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "-o", page)
+    assert result.code == 0, result.err
+    names = {item["name"] for item in sampled(page.read_text())["items"]}
+    assert names == {"a.jsonl: readme ko-en", "b.jsonl: readme ko-en"}
+
+
 def judgements(path, **change):
     band = {"low": 0.25, "high": 0.75, "beads": 60, "sampled": 4}
     verdicts = ("correct", "correct", "partly", "wrong")
@@ -88,6 +111,7 @@ def test_judgements_are_printed(polyad, tmp_path):
         (("--judgements", FOLDER / "readme.ko"), 1, "is not JSON"),
         ((*GOLD, "-o", "nowhere/page.html"), 1, "No such file"),
         (TEXTS, 1, "expected as many target as source lines, got 79 and 81"),
+        ((FOLDER / "readme.beads",), 1, "give the format; its name does not say which"),
         ((FOLDER / "readme.en", *TEXTS, "--format", "vecalign"), 1, "readme.en:1"),
     ],
 )

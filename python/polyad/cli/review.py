@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -108,7 +109,11 @@ def _read(files: list[Path], texts: list[str], format_name: str | None) -> Itera
         raise typer.BadParameter("-s and -t go together: a source and a target text")
     if not texts:
         for path in files:
-            yield from formats.read_alignments(path, format_name)
+            for alignment in formats.read_alignments(path, format_name):
+                if len(files) > 1:
+                    name = ": ".join(filter(None, (path.name, alignment.document.name)))
+                    alignment.document = replace(alignment.document, name=name)
+                yield alignment
         return
     if len(files) > 1:
         raise typer.BadParameter(f"expected one file of beads for the texts, got {len(files)}")
@@ -117,8 +122,7 @@ def _read(files: list[Path], texts: list[str], format_name: str | None) -> Itera
         yield from given.line_by_line(documents)
         return
     if format_name is None:
-        fits = [n for n in formats.BEAD_FORMATS if files[0].suffix == formats.FORMATS[n].suffix]
-        format_name = fits[0] if len(fits) == 1 else None
+        format_name = formats.format_by_name(files[0])
     allowed = formats.BEAD_FORMATS
     if format_name not in allowed:
         raise typer.BadParameter(

@@ -72,8 +72,8 @@ const Path = (() => {
   }
 
   function texts(list, from, to) {
-    if (!list) return from < to ? [`sentences ${from + 1}${to > from + 1 ? `–${to}` : ""}`] : ["–"];
-    return from < to ? list.slice(from, to) : ["–"];
+    const found = list ? list.slice(from, to).filter((text) => text) : [];
+    return found.length ? found : ["–"];
   }
 
   function tell() {

@@ -30,9 +30,10 @@ const Judge = (() => {
 
   function side(place, { first, before, own, after }) {
     place.replaceChildren();
-    before.forEach((text, k) => sentence(place, first - before.length + k, text, "near"));
-    own.forEach((text, k) => sentence(place, first + k, text, "own"));
-    after.forEach((text, k) => sentence(place, first + own.length + k, text, "near"));
+    // A file may join the texts of a bead at its first sentence, and lack those that are in none.
+    before.forEach((text, k) => text && sentence(place, first - before.length + k, text, "near"));
+    own.forEach((text, k) => (text || !k) && sentence(place, first + k, text, "own"));
+    after.forEach((text, k) => text && sentence(place, first + own.length + k, text, "near"));
   }
 
   const judged = () => state.verdicts.filter((verdict) => verdict).length;
