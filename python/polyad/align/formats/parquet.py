@@ -132,7 +132,9 @@ def _opened(source: Source, required: tuple[str, ...]) -> Iterator[Any]:
         raise ValueError("parquet: needs a file to read; its directory stands at the end")
     try:
         file = parquet.ParquetFile(str(source) if isinstance(source, (str, Path)) else source)
-    except (arrow.ArrowException, ValueError) as error:
+    except (arrow.ArrowException, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # else Arrow's word for bad data
+            raise
         first = str(error).partition("\n")[0]
         raise ValueError(f"{name}: not a Parquet file: {first[:120]}") from error
     with file:
@@ -155,6 +157,8 @@ def _rows(source: Source, required: tuple[str, ...], batch: int) -> Iterator[dic
                 rows = next(batches, None)
                 listed = None if rows is None else rows.to_pylist()
             except (arrow.ArrowException, ValueError, OSError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise
                 first = str(error).partition("\n")[0]
                 raise ValueError(f"{name}: cannot be read: {first[:120]}") from error
             if listed is None:
