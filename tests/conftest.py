@@ -2,8 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import polyad
+
+# what a shared machine takes for an example says nothing about the code
+settings.register_profile("polyad", deadline=None)
+settings.load_profile("polyad")
 
 
 def pytest_collection_modifyitems(items):

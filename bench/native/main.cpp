@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
     bench::register_em_routing(level);
     bench::register_routing(level);
   }
+  bench::register_bleu();
   bench::register_gale_church();
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();

@@ -17,6 +17,7 @@ void register_em_routing(Isa level);
 void register_routing(Isa level);
 
 // One level only: not compiled per instruction set.
+void register_bleu();
 void register_gale_church();
 
 }  // namespace polyad::bench

@@ -10,6 +10,7 @@ namespace py = pybind11;
 namespace polyad::bindings {
 
 void register_align_ableu(py::module_& m);
+void register_align_bleu(py::module_& m);
 void register_align(py::module_& m);
 void register_align_beads(py::module_& m);
 void register_capsule(py::module_& m);
@@ -37,6 +38,7 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
       py::arg("array"));
 
   polyad::bindings::register_align_ableu(m);
+  polyad::bindings::register_align_bleu(m);
   polyad::bindings::register_align(m);
   polyad::bindings::register_align_beads(m);
   polyad::bindings::register_capsule(m);

@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polyad.align.tokenizers import NAMES, tokenizer
@@ -59,7 +59,6 @@ def test_nist_words_of_joined_sentences_are_those_of_both(left, right):
 def test_words_are_those_of_sacrebleu(name, lowercase):
     bleu = pytest.importorskip("sacrebleu").BLEU(tokenize=name, lowercase=lowercase)
 
-    @settings(deadline=None)  # the first call may read the categories of all characters
     @given(st.one_of(st.text(), NIST_TEXT, ENTITIES))
     def agrees(text):
         # the package regex, which sacrebleu uses, may know a newer Unicode than Python
@@ -94,7 +93,6 @@ def test_words_are_unicode_words(text, expected):
     assert words("words", text) == expected.split()
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_words_and_characters_hold_all_that_can_be_seen(text):
     seen = [c for c in text if unicodedata.category(c)[0] not in "CZ" and not c.isspace()]

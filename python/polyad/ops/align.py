@@ -4,23 +4,23 @@ Plain functions on numpy arrays of int32 word numbers (`polyad.Sentences`) or on
 their results have as many entries as the texts ask for, so torch does not trace them.
 """
 
-from polyad.ops._align_ableu import (
-    WordSimilarity,
-    ableu,
-    corpus_ableu,
-    soft_scores,
-    word_similarity,
-)
+from polyad.ops._align_ableu import ableu, ableu_pairs, corpus_ableu, soft_scores
 from polyad.ops._align_beads import gale_church
+from polyad.ops._align_bleu import BleuScore, corpus_bleu, sentence_bleu
 from polyad.ops._align_ngram import best_path, ngram_scores
+from polyad.ops._align_similarity import WordSimilarity, word_similarity
 
 __all__ = [
+    "BleuScore",
     "WordSimilarity",
     "ableu",
+    "ableu_pairs",
     "best_path",
     "corpus_ableu",
+    "corpus_bleu",
     "gale_church",
     "ngram_scores",
+    "sentence_bleu",
     "soft_scores",
     "word_similarity",
 ]

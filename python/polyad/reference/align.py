@@ -9,14 +9,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from polyad._sentences import Sentences
+from polyad.reference import bleualign
 
 __all__ = [
     "ableu",
+    "ableu_pairs",
     "best_path",
     "corpus_ableu",
+    "corpus_bleu",
     "gale_church",
     "ngram_scores",
+    "sentence_bleu",
     "soft_scores",
     "word_similarity",
 ]
@@ -30,68 +33,45 @@ def _counts(sentence: Iterable[int], order: int) -> Counter[tuple[int, ...]]:
 
 
 def pair_score(source: Words, target: Words, max_n: int) -> float:
-    """Harmonic mean of BLEU(source -> target) and BLEU(target -> source), not smoothed.
-
-    Logarithms are subtracted and added in this order, as Bleualign does: ties between scores are
-    decided by their last bits.
-    """
-    clipped = [
-        (_counts(source, order) & _counts(target, order)).total() for order in range(1, max_n + 1)
-    ]
-    if min(clipped) == 0:
-        return 0.0
-
-    def bleu(candidate: int, reference: int) -> float:
-        mean = 0.0
-        for k, count in enumerate(clipped):
-            mean += math.log(count) - math.log(candidate - k)
-        return math.exp(mean / max_n + min(0.0, 1 - reference / candidate))
-
-    forward, backward = bleu(len(source), len(target)), bleu(len(target), len(source))
-    if forward == 0.0:  # underflow: far too short beside the other
-        return 0.0
-    return 2 * forward * backward / (forward + backward)
+    """Harmonic mean of BLEU(source -> target) and BLEU(target -> source), not smoothed."""
+    score = ngram_scores([source], [target], max_n=max_n)[2]
+    return float(score[0]) if len(score) else 0.0
 
 
 def ngram_scores(
-    sources: Sentences, targets: Sentences, *, max_n: int = 2, top_k: int = 3
+    sources: Sequence[Words], targets: Sequence[Words], *, max_n: int = 2, top_k: int = 3
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """All pairs, the best of each source kept; ties go to the lower target."""
-    links: list[tuple[int, int]] = []
-    scores: list[float] = []
-    for i, source in enumerate(sources):
-        row = [(pair_score(source, target, max_n), j) for j, target in enumerate(targets)]
-        row = [item for item in row if item[0] > 0]
-        row.sort(key=lambda item: -item[0])
-        for score, j in row[:top_k]:
-            links.append((i, j))
-            scores.append(score)
+    words = [[[str(word) for word in text] for text in side] for side in (sources, targets)]
+    ranked = bleualign.candidates(*words, max_n=max_n, top_k=top_k)
+    links = [(i, found.reference) for i, row in enumerate(ranked) for found in row]
     pairs = np.array(links, np.int32).reshape(-1, 2)
-    return pairs[:, 0].copy(), pairs[:, 1].copy(), np.array(scores, np.float64)
+    scores = np.array([found.score for row in ranked for found in row], np.float64)
+    return pairs[:, 0].copy(), pairs[:, 1].copy(), scores
 
 
 def best_path(
     source: np.ndarray[Any, Any], target: np.ndarray[Any, Any], score: np.ndarray[Any, Any]
 ) -> np.ndarray[Any, Any]:
-    """The chain of links, strictly ascending on both sides, whose scores add up to most."""
-    order = np.lexsort((target, source))
-    best: list[float] = []
-    before: list[int] = []
-    for at, link in enumerate(order):
-        top, previous = 0.0, -1
-        for earlier in range(at):
-            other = order[earlier]
-            ascends = source[other] < source[link] and target[other] < target[link]
-            if ascends and best[earlier] > top:
-                top, previous = best[earlier], earlier
-        best.append(top + float(score[link]))
-        before.append(previous)
-    at = int(np.argmax(best)) if best else -1
-    chain = []
-    while at >= 0:
-        chain.append(order[at])
-        at = before[at]
-    return np.array(chain[::-1], np.int64)
+    """The chain of links with the highest sum, by a table of all sources and targets that occur.
+
+    Of links between the same two sentences the best one counts, of equal ones the first.
+    """
+    rows, columns = np.unique(source), np.unique(target)
+    links: dict[tuple[int, int], int] = {}
+    for link, pair in enumerate(zip(source.tolist(), target.tolist(), strict=True)):
+        if pair not in links or score[link] > score[links[pair]]:
+            links[pair] = link
+    ranked = [
+        [
+            bleualign.Candidate(float(score[links[i, j]]), column, ())
+            for column, j in enumerate(columns.tolist())
+            if (i, j) in links
+        ]
+        for i in rows.tolist()
+    ]
+    chain = bleualign.anchors(ranked, len(columns))
+    return np.array([links[int(rows[i]), int(columns[j])] for i, j in chain], np.int64)
 
 
 _GALE_CHURCH = {
@@ -275,6 +255,92 @@ def _closest(length: int, references: Sequence[Words]) -> int:
     return min((abs(len(r) - length), len(r)) for r in references)[1]
 
 
+def _counts_of_bleu(
+    candidate: Words, references: Sequence[Words], max_n: int
+) -> tuple[list[int], list[int], int, int]:
+    """Matches and n-grams of every order, words of the candidate and of the closest reference."""
+    matches = []
+    for order in range(1, max_n + 1):
+        most: Counter[tuple[int, ...]] = Counter()
+        for reference in references:
+            most |= _counts(reference, order)
+        matches.append((_counts(candidate, order) & most).total())
+    totals = [max(len(candidate) - order, 0) for order in range(max_n)]
+    return matches, totals, len(candidate), _closest(len(candidate), references)
+
+
+def _smoothed_bleu(
+    counts: tuple[list[int], list[int], int, int],
+    smoothing: str,
+    value: float | None,
+    effective_order: bool,
+) -> float:
+    matches, totals, length, reference = counts
+    if not any(matches):
+        return 0.0
+    amount = {"none": 0.0, "floor": 0.1, "add-k": 1.0, "exp": 1.0}[smoothing]
+    amount = amount if value is None else value
+    precisions: list[float] = []
+    for order, (match, total) in enumerate(zip(matches, totals, strict=True), 1):
+        more = amount if smoothing == "add-k" and order > 1 else 0.0
+        if total + more == 0:
+            break
+        if match + more == 0 and smoothing == "exp":
+            amount /= 2
+        missed = amount if match + more == 0 and smoothing in ("exp", "floor") else 0.0
+        precisions.append((match + more + missed) / (total + more))
+    orders = len(precisions) if effective_order else len(totals)
+    if len(precisions) < orders or min(precisions) == 0:
+        return 0.0
+    mean = sum(math.log(precision) for precision in precisions) / orders
+    return 100 * math.exp(mean + min(0.0, 1 - reference / length))
+
+
+def sentence_bleu(
+    candidates: Sequence[Words],
+    references: Sequence[Sequence[Words]],
+    *,
+    max_n: int = 4,
+    smoothing: str = "exp",
+    smoothing_value: float | None = None,
+    effective_order: bool = True,
+) -> np.ndarray[Any, Any]:
+    """BLEU of every candidate, in words."""
+    return np.array(
+        [
+            _smoothed_bleu(
+                _counts_of_bleu(candidate, against, max_n),
+                smoothing,
+                smoothing_value,
+                effective_order,
+            )
+            for candidate, against in zip(candidates, references, strict=True)
+        ],
+        np.float64,
+    )
+
+
+def corpus_bleu(
+    candidates: Sequence[Words],
+    references: Sequence[Sequence[Words]],
+    *,
+    max_n: int = 4,
+    smoothing: str = "exp",
+    smoothing_value: float | None = None,
+    effective_order: bool = False,
+) -> float:
+    """BLEU of all candidates together, in words: the score of their summed counts."""
+    matches, totals, length, closest = [0] * max_n, [0] * max_n, 0, 0
+    for candidate, against in zip(candidates, references, strict=True):
+        more = _counts_of_bleu(candidate, against, max_n)
+        matches = [a + b for a, b in zip(matches, more[0], strict=True)]
+        totals = [a + b for a, b in zip(totals, more[1], strict=True)]
+        length, closest = length + more[2], closest + more[3]
+    return _smoothed_bleu(
+        (matches, totals, length, closest), smoothing, smoothing_value, effective_order
+    )
+
+
 def ableu(
     candidates: Sequence[Words],
     references: Sequence[Sequence[Words]],
@@ -303,6 +369,21 @@ def ableu(
             score = _harmonic(score, one(against[0], [candidate], back))
         scores.append(score)
     return np.array(scores, np.float64)
+
+
+def ableu_pairs(
+    sources: Sequence[Words],
+    targets: Sequence[Words],
+    source: Sequence[int],
+    target: Sequence[int],
+    similarity: np.ndarray[Any, Any] | None = None,
+    *,
+    both_directions: bool = True,
+    **options: Any,
+) -> np.ndarray[Any, Any]:
+    """ABLEU of pairs out of two lists."""
+    candidates, references = [sources[i] for i in source], [[targets[j]] for j in target]
+    return ableu(candidates, references, similarity, both_directions=both_directions, **options)
 
 
 def corpus_ableu(
