@@ -36,20 +36,37 @@ std::size_t code_point_size(char first) {
   return c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
 }
 
-std::uint64_t hash_of(std::string_view word) {
-  constexpr std::uint64_t kFactor = 0x9fb21c651e98df25u;
-  std::uint64_t hash = word.size() * kFactor;
-  std::size_t at = 0;
-  for (; at + 8 <= word.size(); at += 8) {
-    std::uint64_t eight;
-    std::memcpy(&eight, word.data() + at, 8);
-    hash = (hash ^ eight) * kFactor;
-    hash ^= hash >> 32;
+template <class T>
+T load(const char* from) {
+  T value;
+  std::memcpy(&value, from, sizeof(T));
+  return value;
+}
+
+// The first eight bytes of a word. Loads of fixed sizes that overlap, as these are fast.
+std::uint64_t head_of(std::string_view word) {
+  const char* at = word.data();
+  const std::size_t size = word.size();
+  if (size >= 8) return load<std::uint64_t>(at);
+  if (size >= 4) {
+    return load<std::uint32_t>(at) | static_cast<std::uint64_t>(load<std::uint32_t>(at + size - 4))
+                                         << 8 * (size - 4);
   }
-  std::uint64_t rest = 0;
-  std::memcpy(&rest, word.data() + at, word.size() - at);
-  hash = (hash ^ rest) * kFactor;
-  return hash ^ (hash >> 32);
+  std::uint64_t head = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    head |= static_cast<std::uint64_t>(static_cast<unsigned char>(at[i])) << 8 * i;
+  }
+  return head;
+}
+
+std::uint64_t hash_of(std::string_view word, std::uint64_t head) {
+  constexpr std::uint64_t kFactor = 0x9fb21c651e98df25u;
+  std::uint64_t hash = (head ^ word.size()) * kFactor;
+  for (std::size_t at = 8; at < word.size(); at += 8) {
+    hash ^= hash >> 32;
+    hash = (hash ^ load<std::uint64_t>(word.data() + std::min(at, word.size() - 8))) * kFactor;
+  }
+  return hash ^ hash >> 32;
 }
 
 // The size of the white space (Python's) that begins at `text`, 0 if there is none.
@@ -114,38 +131,40 @@ void split_characters(std::string_view line, const Take& take) {
 
 }  // namespace
 
-Vocabulary::Vocabulary() : slots_(1024, Slot{0, -1}), begins_(1, 0) {}
+Vocabulary::Vocabulary() : slots_(1024, Slot{0, 0, -1}), begins_(1, 0) {}
 
-std::size_t Vocabulary::slot_of(std::string_view of, std::uint64_t hash) const {
+std::size_t Vocabulary::slot_of(std::string_view of, std::uint64_t head) const {
   const std::size_t mask = slots_.size() - 1;
-  std::size_t slot = (hash >> 32) & mask;
-  while (slots_[slot].number >= 0 && (slots_[slot].hash != static_cast<std::uint32_t>(hash) ||
-                                      word(slots_[slot].number) != of)) {
-    slot = (slot + 1) & mask;
+  for (std::size_t at = hash_of(of, head) & mask;; at = (at + 1) & mask) {
+    const Slot& slot = slots_[at];
+    if (slot.number < 0) return at;
+    if (slot.head == head && slot.size == of.size() &&
+        (of.size() <= 8 || word(slot.number) == of)) {
+      return at;
+    }
   }
-  return slot;
 }
 
 std::int32_t Vocabulary::number(std::string_view of) {
-  const std::uint64_t hash = hash_of(of);
-  std::size_t slot = slot_of(of, hash);
+  const std::uint64_t head = head_of(of);
+  std::size_t slot = slot_of(of, head);
   if (slots_[slot].number >= 0) return slots_[slot].number;
   if (2 * begins_.size() > slots_.size()) {
     grow();
-    slot = slot_of(of, hash);
+    slot = slot_of(of, head);
   }
   const std::int32_t fresh = size();
-  slots_[slot] = {static_cast<std::uint32_t>(hash), fresh};
+  slots_[slot] = {head, static_cast<std::uint32_t>(of.size()), fresh};
   bytes_.insert(bytes_.end(), of.begin(), of.end());
   begins_.push_back(bytes_.size());
   return fresh;
 }
 
 void Vocabulary::grow() {
-  slots_.assign(2 * slots_.size(), Slot{0, -1});
-  for (std::int32_t n = 0; n < size(); ++n) {
-    const std::uint64_t hash = hash_of(word(n));
-    slots_[slot_of(word(n), hash)] = {static_cast<std::uint32_t>(hash), n};
+  const std::vector<Slot> old = std::move(slots_);
+  slots_.assign(2 * old.size(), Slot{0, 0, -1});
+  for (const Slot& slot : old) {
+    if (slot.number >= 0) slots_[slot_of(word(slot.number), slot.head)] = slot;
   }
 }
 
@@ -189,8 +208,7 @@ void encode(std::uint32_t code, std::vector<char>& out) {
 // Eight ASCII characters in lower case; false if there are others, or an ampersand, among them.
 bool lower_eight(const char* from, std::vector<char>& out) {
   constexpr std::uint64_t kOnes = 0x0101010101010101u, kHigh = 0x80 * kOnes;
-  std::uint64_t eight;
-  std::memcpy(&eight, from, 8);
+  auto eight = load<std::uint64_t>(from);
   const std::uint64_t ampersand = eight ^ ('&' * kOnes);
   if ((eight & kHigh) != 0 || ((ampersand - kOnes) & ~ampersand & kHigh) != 0) return false;
   const std::uint64_t from_a = eight + (0x80 - 'A') * kOnes, past_z = eight + (0x7f - 'Z') * kOnes;

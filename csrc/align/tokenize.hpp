@@ -31,13 +31,15 @@ class Vocabulary {
   std::int32_t size() const { return static_cast<std::int32_t>(begins_.size()) - 1; }
 
  private:
-  void grow();
-  std::size_t slot_of(std::string_view word, std::uint64_t hash) const;
-
+  // Short words are told apart by their slot alone.
   struct Slot {
-    std::uint32_t hash;
+    std::uint64_t head;  // the first eight bytes, zeros behind a shorter word
+    std::uint32_t size;
     std::int32_t number;  // -1: free
   };
+  void grow();
+  std::size_t slot_of(std::string_view word, std::uint64_t head) const;
+
   std::vector<Slot> slots_;
   std::vector<char> bytes_;
   std::vector<std::size_t> begins_;  // [size + 1]
