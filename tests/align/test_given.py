@@ -19,13 +19,20 @@ def test_beads_become_the_alignment_they_came_from():
     assert len(alignment_of(made.document, []).spans) == 0
 
 
+def test_beads_may_leave_out_a_sentence_in_their_midst():
+    beads = [Bead((0,), (0, 2), 0.5, "BLEU"), Bead((1,), (1,), 0.25, "GAPFILLER")]
+    made = alignment_of(Document(["a", "b"], ["a", "b", "c"]), beads)
+    assert made.beads == beads
+    assert made.spans.tolist() == [[0, 1, 0, 3], [1, 2, 1, 2]]
+
+
 @pytest.mark.parametrize(
     ("bead", "message"),
     [
         (Bead((2,), (0,)), r"d: bead \[2\]:\[0\]: expected sentences 0 to 1 of the source"),
-        (Bead((0,), (0, 2)), r"one after the other"),
+        (Bead((0,), (0, 0)), r"expected target sentences in ascending order"),
         (Bead((0,), (3,)), r"expected sentences 0 to 2 of the target"),
-        (Bead((1, 0), (0,)), r"one after the other"),
+        (Bead((1, 0), (0,)), r"expected source sentences in ascending order"),
     ],
 )
 def test_beads_of_other_texts_are_refused(bead, message):

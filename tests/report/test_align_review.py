@@ -8,7 +8,8 @@ import chromium
 import numpy as np
 import pytest
 
-from polyad.align import LABELS, Aligner, Alignment, Document
+from polyad.align import LABELS, Aligner, Alignment, Bead, Document
+from polyad.align.given import alignment_of
 from polyad.align.review import VERDICTS, accuracy, draw_sample, read_judgements
 from polyad.data.align_sample import korean_readme
 from polyad.report import align as report
@@ -58,9 +59,10 @@ def test_page_holds_the_sample_and_nothing_from_elsewhere(tmp_path, readme):
     assert [band["beads"] for band in told["bands"]] == [band.beads for band in sample.bands]
     for item, drawn in zip(told["items"], sample.items, strict=True):
         bead, document = sample.bead(drawn), readme.document
-        assert item["source"]["own"] == [document.source[i] for i in bead.source]
-        first = bead.target[0]
-        assert item["target"]["before"] == list(document.target[max(0, first - 2) : first])
+        assert item["source"]["own"] == list(bead.source)
+        first, last = bead.target[0], bead.target[-1]
+        near = range(max(0, first - 2), min(len(document.target), last + 3))
+        assert item["target"]["lines"] == [[j, document.target[j]] for j in near]
     (one,) = documents
     assert (one["n"], one["m"]) == (len(readme.document.source), len(readme.document.target))
     assert one["spans"] == readme.spans.reshape(-1).tolist()
@@ -262,6 +264,33 @@ def test_the_path_is_walked_with_keys_and_mouse(opened):
     page.press("g")  # from a bead to its place on the path
     bead = sample.bead(sample.items[0])
     assert alignment.text(bead)[0].split(" ")[0] in page.run(say)
+    assert page.complaints() == []
+
+
+@pytest.mark.slow
+@needs_browser
+def test_beads_that_overlap_or_leave_out_a_sentence(opened):
+    document = Document(["a0", "a1", "a2"], ["b0", "b1", "b2", "b3"])
+    beads = [Bead((0,), (0, 2), 0.5), Bead((1,), (2,), 0.4)]
+    page, sample = opened([alignment_of(document, beads)])
+    assert "3" in page.run(
+        "document.querySelector('.tiles li:nth-child(3)').innerText"
+    )  # a2, b1, b3
+    first = [sample.bead(item) for item in sample.items].index(beads[0])
+    page.press(*["ArrowRight"] * first)
+    own = page.run(
+        "[...document.querySelectorAll('[data-is=target] .own')].map((p) => p.innerText)"
+    )
+    assert [text[-2:] for text in own] == ["b0", "b2"]
+    page.run("document.querySelector('#path canvas').focus()")
+    told = []
+    for _ in range(5):
+        told.append(page.run("document.getElementById('path-say').innerText").split("\n\n"))
+        page.press("ArrowRight")
+    assert "target 1, 3 " in told[0][0]
+    assert told[0][1:] == ["a0", "b0", "b2"]
+    shown = [[text for text in lines[1:] if text.strip() != "\u2013"] for lines in told]
+    assert shown == [["a0", "b0", "b2"], ["b1"], ["a1", "b2"], ["a2"], ["b3"]]
     assert page.complaints() == []
 
 

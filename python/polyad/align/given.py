@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,13 +19,14 @@ def alignment_of(document: Document, beads: Iterable[Bead]) -> Alignment:
 
     Args:
         document: What they align.
-        beads: In any order; of each side consecutive sentences.
+        beads: In any order; the sentences of a side ascend, and mostly follow each other.
 
     Raises:
         ValueError: A bead of other sentences than those of the document, or of sentences that do
-            not follow one another; the message names the document and the bead.
+            not ascend; the message names the document and the bead.
     """
     spans, scores, labels = [], [], []
+    scattered = {}
     for bead in sorted((b for b in beads if b.source and b.target), key=lambda b: b[:2]):
         for name, at, sentences in (
             ("source", bead.source, document.source),
@@ -35,8 +37,10 @@ def alignment_of(document: Document, beads: Iterable[Bead]) -> Alignment:
                 raise ValueError(
                     f"{which}: expected sentences 0 to {len(sentences) - 1} of the {name}"
                 )
-            if at != tuple(range(at[0], at[-1] + 1)):
-                raise ValueError(f"{which}: expected {name} sentences one after the other")
+            if any(j <= i for i, j in pairwise(at)):
+                raise ValueError(f"{which}: expected {name} sentences in ascending order")
+            if at[-1] - at[0] >= len(at):
+                scattered[len(spans)] = (bead.source, bead.target)
         spans.append((bead.source[0], bead.source[-1] + 1, bead.target[0], bead.target[-1] + 1))
         scores.append(bead.score)
         labels.append(LABELS.index(bead.label))
@@ -45,6 +49,7 @@ def alignment_of(document: Document, beads: Iterable[Bead]) -> Alignment:
         np.array(spans, np.int32).reshape(-1, 4),
         np.array(scores, np.float64),
         np.array(labels, np.int8),
+        scattered,
     )
 
 

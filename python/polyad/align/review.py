@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from polyad.align.documents import LABELS, Alignment, Bead
+from polyad.align.documents import Alignment, Bead
 from polyad.data.dataset import DataError
 
 VERDICTS = ("correct", "partly", "wrong", "skipped")
@@ -74,11 +74,7 @@ class Sample:
 
     def bead(self, item: Item) -> Bead:
         """Return the bead of an item."""
-        alignment = self.alignments[item.document]
-        a, b, c, d = alignment.spans[item.place].tolist()
-        label = LABELS[int(alignment.labels[item.place])]
-        score = float(alignment.scores[item.place])
-        return Bead(tuple(range(a, b)), tuple(range(c, d)), score, label)
+        return self.alignments[item.document].beads[item.place]
 
     def digest(self) -> str:
         """Return a name of the sample: other beads or texts have another one."""

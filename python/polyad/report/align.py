@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -67,12 +66,12 @@ def review_page(sample: Sample, title: str) -> Page:
     alignments = sample.alignments
     beads = sum(len(a.scores) for a in alignments)
     sentences = sum(len(a.document.source) + len(a.document.target) for a in alignments)
-    inside = sum(int((s[:, 1] - s[:, 0] + s[:, 3] - s[:, 2]).sum()) for s in _spans(alignments))
+    lost = sum(_in_no_bead(alignment) for alignment in alignments)
     page.tiles(
         [
             (f"{len(alignments):,}", "document" if len(alignments) == 1 else "documents"),
             (f"{beads:,}", "beads"),
-            (f"{max(0, sentences - inside):,}", f"of {sentences:,} sentences in no bead"),
+            (f"{lost:,}", f"of {sentences:,} sentences in no bead"),
             (f"{len(sample.items):,}", "beads to judge"),
         ]
     )
@@ -104,8 +103,12 @@ def _asset(name: str) -> str:
     return (files("polyad.report") / name).read_text(encoding="utf-8")
 
 
-def _spans(alignments: Sequence[Alignment]) -> list[Any]:
-    return [alignment.spans.reshape(-1, 4) for alignment in alignments]
+def _in_no_bead(alignment: Alignment) -> int:
+    """How many sentences of both sides are in no bead; beads may overlap."""
+    document = alignment.document
+    source = {i for bead in alignment.beads for i in bead.source}
+    target = {j for bead in alignment.beads for j in bead.target}
+    return len(document.source) - len(source) + len(document.target) - len(target)
 
 
 def _literal(value: Any) -> str:
@@ -153,10 +156,11 @@ def _item(sample: Sample, item: Item) -> dict[str, Any]:
     bead, document = sample.bead(item), sample.alignments[item.document].document
     sides = {
         name: {
-            "first": at[0],
-            "before": [_clipped(text) for text in sentences[max(0, at[0] - NEAR) : at[0]]],
-            "own": [_clipped(sentences[k]) for k in at],
-            "after": [_clipped(text) for text in sentences[at[-1] + 1 : at[-1] + 1 + NEAR]],
+            "own": list(at),
+            "lines": [
+                [k, _clipped(sentences[k])]
+                for k in range(max(0, at[0] - NEAR), min(len(sentences), at[-1] + 1 + NEAR))
+            ],
         }
         for name, at, sentences in (
             ("source", bead.source, document.source),
@@ -194,6 +198,7 @@ def _documents(sample: Sample) -> list[dict[str, Any]]:
                 "spans": alignment.spans.reshape(-1).tolist(),
                 "scores": [_number(score) for score in alignment.scores.tolist()],
                 "labels": alignment.labels.tolist(),
+                "scattered": alignment.scattered,
                 "source": [_clipped(text) for text in document.source] if with_texts else None,
                 "target": [_clipped(text) for text in document.target] if with_texts else None,
             }

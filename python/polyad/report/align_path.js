@@ -23,9 +23,15 @@ const Path = (() => {
     entries = [];
     for (let k = 0; k < shown.scores.length; k++) {
       const [a, b, c, d] = spans.slice(4 * k, 4 * k + 4);
-      source.fill(1, a, b);
-      target.fill(1, c, d);
-      entries.push({ bead: k, a, b, c, d });
+      const both = shown.scattered[k]; // the few beads that leave out a sentence in their midst
+      if (both) {
+        for (const i of both[0]) source[i] = 1;
+        for (const j of both[1]) target[j] = 1;
+      } else {
+        source.fill(1, a, b);
+        target.fill(1, c, d);
+      }
+      entries.push({ bead: k, a, b, c, d, both });
     }
     const beads = entries.length;
     let row = 0, column = 0;
@@ -71,8 +77,8 @@ const Path = (() => {
     tell();
   }
 
-  function texts(list, from, to) {
-    const found = list ? list.slice(from, to).filter((text) => text) : [];
+  function texts(list, from, to, own) {
+    const found = list ? list.slice(from, to).filter((text, k) => text && (!own || own.includes(from + k))) : [];
     return found.length ? found : ["–"];
   }
 
@@ -89,11 +95,12 @@ const Path = (() => {
     };
     const range = (from, to) => from === to ? "none" : to === from + 1 ? `${to}` : `${from + 1}–${to}`;
     const score = entry.bead < 0 ? null : shown.scores[entry.bead];
-    add(`source ${range(entry.a, entry.b)} · target ${range(entry.c, entry.d)}` +
+    const place = (side, from, to) => entry.both ? entry.both[side].map((k) => k + 1).join(", ") : range(from, to);
+    add(`source ${place(0, entry.a, entry.b)} · target ${place(1, entry.c, entry.d)}` +
       (entry.bead < 0 ? " · in no bead"
         : ` · ${score === null ? "no score" : `score ${score.toFixed(3)}`} · ${REVIEW.labels[shown.labels[entry.bead]]}`), "of");
-    for (const text of texts(shown.source, entry.a, entry.b)) add(text, "source");
-    for (const text of texts(shown.target, entry.c, entry.d)) add(text, "target");
+    for (const text of texts(shown.source, entry.a, entry.b, entry.both?.[0])) add(text, "source");
+    for (const text of texts(shown.target, entry.c, entry.d, entry.both?.[1])) add(text, "target");
   }
 
   // ------------------------------------------------------------------------------------- drawing

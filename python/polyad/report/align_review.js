@@ -28,12 +28,12 @@ const Judge = (() => {
     place.append(line);
   }
 
-  function side(place, { first, before, own, after }) {
+  function side(place, { own, lines }) {
     place.replaceChildren();
-    // A file may join the texts of a bead at its first sentence, and lack those that are in none.
-    before.forEach((text, k) => text && sentence(place, first - before.length + k, text, "near"));
-    own.forEach((text, k) => (text || !k) && sentence(place, first + k, text, "own"));
-    after.forEach((text, k) => text && sentence(place, first + own.length + k, text, "near"));
+    for (const [number, text] of lines) {
+      // A file may join the texts of a bead at its first sentence, and lack those that are in none.
+      if (text || number === own[0]) sentence(place, number, text, own.includes(number) ? "own" : "near");
+    }
   }
 
   const judged = () => state.verdicts.filter((verdict) => verdict).length;
@@ -111,8 +111,7 @@ const Judge = (() => {
       digest: REVIEW.digest, seed: REVIEW.seed, bands,
       judgements: items.map((item, k) => ({
         document: item.document, name: item.name,
-        source: item.source.own.map((_, i) => item.source.first + i),
-        target: item.target.own.map((_, j) => item.target.first + j),
+        source: item.source.own, target: item.target.own,
         score: item.score, label: item.label, band: item.band,
         verdict: state.verdicts[k], note: state.notes[k],
       })),
