@@ -4,7 +4,14 @@ import re
 
 import pytest
 
-GUIDES = ["README.md", "docs/hypernet.md", "docs/ntm.md", "docs/capsule.md"]
+GUIDES = [
+    "README.md",
+    "README.ko.md",
+    "docs/hypernet.md",
+    "docs/ntm.md",
+    "docs/capsule.md",
+    "docs/align.md",
+]
 DOCUMENTS = [*GUIDES, "CONTRIBUTING.md", "csrc/README.md", "docs/README.md"]
 
 
