@@ -20,7 +20,7 @@ def test_page_of_beads_and_their_texts(polyad, tmp_path):
     page = tmp_path / "page.html"
     result = polyad("review", *GOLD, "-o", page, "--per-band", "7", "--title", "Gold & all")
     assert (result.code, result.out) == (0, f"page: {page}\n")
-    assert result.err == "7 of 70 beads to judge, from 1 bands of scores\n"
+    assert result.err == "7 of 70 beads to judge, from 1 band of scores\n"
     told = sampled(page.read_text())
     assert told["title"] == "Gold & all"
     assert len(told["items"]) == 7
@@ -46,7 +46,7 @@ def test_page_of_texts_that_stand_line_by_line(polyad, tmp_path):
     page = tmp_path / "page.html"
     result = polyad("review", "-s", FOLDER / "readme.ko", "-t", FOLDER / "readme.mt.en", "-o", page)
     assert result.code == 0, result.err
-    assert "from 1 bands" in result.err
+    assert "from 1 band" in result.err
     assert {item["score"] for item in sampled(page.read_text())["items"]} == {None}
 
 

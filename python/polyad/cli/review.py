@@ -96,7 +96,9 @@ def review(
     sample = draw_sample(found, bands=bands, edges=cuts, per_band=per_band, seed=seed)
     write_review(page, sample, title=title if title is not None else names)
     counts = [len(sample.items), sum(band.beads for band in sample.bands), len(sample.bands)]
-    told = "{:,} of {:,} beads to judge, from {:,} bands of scores".format(*counts)
+    told = "{:,} of {:,} beads to judge, from {:,} band{} of scores".format(
+        *counts, "" if counts[2] == 1 else "s"
+    )
     err().print(told, soft_wrap=True, markup=False)
     out().print(f"page: {page.absolute()}", soft_wrap=True, markup=False)
 
