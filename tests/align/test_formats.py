@@ -221,7 +221,7 @@ def test_moses_factored(tmp_path):
     source, target = moses_files(tmp_path, "ein|DET  Wort|N|x\n", "a word\n")
     (document,) = formats.read("moses", source, target, factored=True)
     assert document.source == ["ein Wort"]
-    assert document.full.source == ["ein|DET  Wort|N|x"]
+    assert document.shown.source == ["ein|DET  Wort|N|x"]
 
 
 def beads_of(document, *spans):
@@ -264,6 +264,12 @@ def test_bitextor_documents():
     assert (first.source, first.target, first.translations) == (["a", "b"], ["x"], (["A", "B"],))
     assert first.meta == {"src_url": "u", "trg_url": "v"}
     assert (second.source, second.target, second.translations) == ([], ["x"], ())
+    stream = io.BytesIO("\n".join(rows[:2]).replace("src_tr", "a\tsrc_tr", 1).encode())
+    with pytest.raises(ValueError, match="stream:2: expected 6 columns as in the header, got 5"):
+        list(formats.read("bitextor", stream))
+    both = f"{rows[0]}\ttrg_translated\n{rows[1]}\t{cell('X')}"
+    (third,) = formats.read("bitextor", io.BytesIO(both.encode()))
+    assert (third.target, third.shown.target) == (["X"], ["x"])
     beads = written("bitextor", [beads_of(first, (0, 2, 0, 1))]).getvalue().decode().splitlines()
     assert beads == [
         "src_url\ttrg_url\tsrc_text\ttrg_text\taligner_score\tsrc_ids\ttrg_ids",

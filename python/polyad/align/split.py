@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from polyad.align.documents import Document
+from polyad.align.formats.base import ComparedDocument
 
 KOREAN = ("ko", "kor", "ko-kr")
 
@@ -67,7 +68,13 @@ def split_document(document: Document, source_language: str, target_language: st
 
     Raises:
         ImportError: See `sentence_splitter`.
+        ValueError: The document is compared by other texts than it shows.
     """
+    if isinstance(document, ComparedDocument):
+        raise ValueError(
+            f"document {document.name}: expected texts that are compared as they are, got factored "
+            "words or two translations; these cannot be split"
+        )
     from_source, from_target = (
         sentence_splitter(language) for language in (source_language, target_language)
     )

@@ -84,6 +84,8 @@ def align(
     writing = _output_format(output_format, output, reading)
     if split and not (source_language and target_language):
         raise typer.BadParameter("--split needs --source-lang and --target-lang")
+    if split and factored:
+        raise typer.BadParameter("--split does not go with --factored")
     if score == "ableu" and vectors is None:
         raise typer.BadParameter("--score ableu needs --vectors")
     use_threads(threads)
@@ -370,13 +372,13 @@ def _span(side: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _as_shown(alignment: Alignment) -> Alignment:
-    """The alignment with the texts that outputs show: all factors, not only words."""
-    full = getattr(alignment.document, "full", None)
-    if full is None:
+    """The alignment with the texts that outputs show, where others were compared."""
+    texts = getattr(alignment.document, "shown", None)
+    if texts is None:
         return alignment
-    shown = copy(alignment)
-    shown.document = full
-    return shown
+    made = copy(alignment)
+    made.document = texts
+    return made
 
 
 def _bad_name(output: str, writing: str) -> str:

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple, TypeAlias
@@ -19,6 +19,17 @@ Target: TypeAlias = str | Path | BinaryIO
 
 NamedBeads: TypeAlias = tuple[str, list[Bead]]
 """The name of a document and its beads."""
+
+
+@dataclass(frozen=True)
+class ComparedDocument(Document):
+    """A document that is aligned by other texts than those that outputs show.
+
+    Args:
+        shown: The texts for the outputs, with as many sentences.
+    """
+
+    shown: Document = field(default_factory=lambda: Document([], []))
 
 
 class Row(NamedTuple):

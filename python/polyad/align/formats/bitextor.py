@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from polyad.align.documents import Alignment, Bead, Document
 from polyad.align.formats.base import (
+    ComparedDocument,
     DocumentReader,
     Format,
     NamedBeads,
@@ -57,9 +58,10 @@ class BitextorWriter(Writer):
 def read_documents(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Document]:
     """Yield a document for every row.
 
-    Columns: ``src_text``, ``trg_text`` and, where there are translations, ``src_translated`` and
-    ``trg_translated``: base64 of UTF-8, a sentence a line. Further columns (``src_url``,
-    ``trg_url``, ...) are the document's ``meta``.
+    Columns: ``src_text``, ``trg_text`` and, where there is a translation, ``src_translated``:
+    base64 of UTF-8, a sentence a line. Where there is ``trg_translated`` too, the two translations
+    are compared, for a third language between both, as bleualign-cpp does; the document is a
+    `ComparedDocument`. Further columns (``src_url``, ``trg_url``, ...) are its ``meta``.
 
     Raises:
         OSError: It cannot be read.
@@ -73,27 +75,26 @@ def read_documents(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Docu
             for column in (*TEXTS, *TRANSLATIONS)
             if column in row
         }
-        translated: list[tuple[list[str], ...]] = []
         for column, of in zip(TRANSLATIONS, TEXTS, strict=True):
-            if not row.get(column):  # no such column, or no translation of this document
-                translated.append(())
-                continue
-            if len(texts[column]) != len(texts[of]):
+            if row.get(column) and len(texts[column]) != len(texts[of]):
                 raise wrong(
                     name,
                     number,
                     f"{column}: expected {len(texts[of])} lines as in {of}, got "
                     f"{len(texts[column])}",
                 )
-            translated.append((texts[column],))
-        yield Document(
-            texts["src_text"],
-            texts["trg_text"],
-            translated[0],
-            translated[1],
-            str(number - 1),
-            {k: v for k, v in row.items() if k not in texts},
+        there, same = (texts[column] if row.get(column) else None for column in TRANSLATIONS)
+        meta = {key: cell for key, cell in row.items() if key not in texts}
+        translations = () if there is None else (there,)
+        plain = Document(
+            texts["src_text"], texts["trg_text"], translations, (), str(number - 1), meta
         )
+        if same is None:
+            yield plain
+        else:
+            yield ComparedDocument(
+                plain.source, same, translations, (), plain.name, meta, shown=plain
+            )
 
 
 def _sentences(cell: str, name: str, line: int, column: str) -> list[str]:
@@ -133,7 +134,7 @@ def read_rows(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Row]:
         bead = Bead(
             indices_in(row["src_ids"], name, number, "src_ids"),
             indices_in(row["trg_ids"], name, number, "trg_ids"),
-            score_of(row.get("aligner_score", ""), name, number),
+            score_of(row.get("aligner_score") or row.get("bleualign_score", ""), name, number),
         )
         meta = {key: row[key] for key in ("src_url", "trg_url")}
         document = " ".join(dict.fromkeys(meta.values()))

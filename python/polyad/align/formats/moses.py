@@ -4,27 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from typing import IO
 
 from polyad.align.documents import Alignment, Document
-from polyad.align.formats.base import Format, Target, Writer, WriterOptions
+from polyad.align.formats.base import ComparedDocument, Format, Target, Writer, WriterOptions
 from polyad.align.streams import MAX_LINE, Source, compression_of, lines, name_of, written
 
 END_OF_ARTICLE = ".EOA"
-
-
-@dataclass(frozen=True)
-class FactoredDocument(Document):
-    """A document of factored words, ``word|factor|...``, aligned by the words alone.
-
-    Args:
-        full: The document with all factors, which outputs show.
-    """
-
-    full: Document = field(default_factory=lambda: Document([], []))
 
 
 def read_documents(
@@ -46,7 +34,8 @@ def read_documents(
         target: The target.
         translations: Of the source, line by line.
         back_translations: Of the target, line by line.
-        factored: Lines are words such as ``word|factor``; documents are `FactoredDocument`.
+        factored: Lines are words such as ``word|factor``; documents are `ComparedDocument`,
+            aligned by the words and shown whole.
         max_line: Longest line, bytes.
 
     Raises:
@@ -64,13 +53,13 @@ def read_documents(
                 raise ValueError(f"{side.name}: is empty; expected a sentence a line")
         name = str(number)
         if factored:
-            yield FactoredDocument(
+            yield ComparedDocument(
                 [_words(line) for line in source_lines],
                 [_words(line) for line in target_lines],
                 of_source,
                 of_target,
                 name,
-                full=Document(source_lines, target_lines, name=name),
+                shown=Document(source_lines, target_lines, name=name),
             )
         else:
             yield Document(source_lines, target_lines, of_source, of_target, name)
