@@ -113,6 +113,14 @@ class Page:
         while not any(e["method"] == "Page.loadEventFired" for e in self.events[seen:]):
             self._receive()
 
+    def wait(self, until, seconds=10):
+        """Wait until a function returns something true."""
+        limit = time.monotonic() + seconds
+        while not until():
+            if time.monotonic() > limit:
+                raise TimeoutError(f"not within {seconds} s")
+            time.sleep(0.02)
+
     def size(self, width, height, mobile=False, scale=1):
         """Set the size of the window."""
         self(

@@ -154,6 +154,47 @@ def test_beads_are_judged_with_the_keyboard(opened, tmp_path):
 
 @pytest.mark.slow
 @needs_browser
+def test_judgements_are_saved_to_a_file_and_loaded_from_it(opened, tmp_path):
+    page, sample = opened([Aligner().align(korean_readme().document)])
+    page("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    page.press("1", "3", "n", "\u00e9", "Escape", "2")
+    page.run("document.querySelector('[data-is=save]').click()")
+    saved = tmp_path / "judgements.json"
+    page.wait(lambda: saved.exists() and saved.stat().st_size > 0)
+    told = json.loads(saved.read_text(encoding="utf-8"))
+    assert [one["verdict"] for one in told["judgements"]][:4] == [
+        "correct",
+        "wrong",
+        "partly",
+        None,
+    ]
+    assert told["judgements"][2]["note"] == "\u00e9"
+    counts = read_judgements(saved).counts
+    assert sum(sum(count.values()) for count in counts) == 3
+    first = told["judgements"][0]
+    assert tuple(first["source"]) == sample.bead(sample.items[0]).source
+    page.run("localStorage.clear()")
+    page.go(page.url)
+    root = page("DOM.getDocument")["root"]["nodeId"]
+    field = page("DOM.querySelector", nodeId=root, selector="[data-is=file]")["nodeId"]
+    page("DOM.setFileInputFiles", nodeId=field, files=[str(saved)])
+    status = "document.querySelector('#judge [role=status]').innerText"
+    page.wait(lambda: "Loaded; 3 of" in page.run(status))
+    assert verdicts(page)[:4] == ["correct", "wrong", "partly", None]
+    assert page.complaints() == []
+
+
+@pytest.mark.slow
+@needs_browser
+def test_keys_work_on_a_keyboard_that_writes_hangul(opened):
+    page, _ = opened([Aligner().align(korean_readme().document)])
+    for kind in ("keyDown", "keyUp"):
+        page("Input.dispatchKeyEvent", type=kind, key="\u3134", code="KeyS")
+    assert verdicts(page)[:2] == ["skipped", None]
+
+
+@pytest.mark.slow
+@needs_browser
 def test_the_browser_counts_as_the_package_does(opened, tmp_path, rng):
     at = np.arange(300, dtype=np.int32)
     scores = rng.random(300)

@@ -25,7 +25,8 @@ def alignment_of(document: Document, beads: Iterable[Bead]) -> Alignment:
         ValueError: A bead of other sentences than those of the document, or of sentences that do
             not ascend; the message names the document and the bead.
     """
-    spans, scores, labels = [], [], []
+    spans: list[tuple[int, int, int, int]] = []
+    scores, labels = [], []
     scattered = {}
     for bead in sorted((b for b in beads if b.source and b.target), key=lambda b: b[:2]):
         for name, at, sentences in (

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from polyad.align.documents import Alignment, Bead
+from polyad.align.documents import LABELS, Alignment, Bead
 from polyad.data.dataset import DataError
 
 VERDICTS = ("correct", "partly", "wrong", "skipped")
@@ -74,7 +74,11 @@ class Sample:
 
     def bead(self, item: Item) -> Bead:
         """Return the bead of an item."""
-        return self.alignments[item.document].beads[item.place]
+        alignment, place = self.alignments[item.document], item.place
+        a, b, c, d = alignment.spans[place].tolist()
+        both = alignment.scattered.get(place, (tuple(range(a, b)), tuple(range(c, d))))
+        label = LABELS[int(alignment.labels[place])]
+        return Bead(*both, float(alignment.scores[place]), label)
 
     def digest(self) -> str:
         """Return a name of the sample: other beads or texts have another one."""

@@ -8,6 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from polyad.align.documents import LABELS, Alignment
 from polyad.align.review import FORMAT_VERSION, KIND, Item, Sample
 from polyad.report.page import Page
@@ -105,10 +107,19 @@ def _asset(name: str) -> str:
 
 def _in_no_bead(alignment: Alignment) -> int:
     """How many sentences of both sides are in no bead; beads may overlap."""
-    document = alignment.document
-    source = {i for bead in alignment.beads for i in bead.source}
-    target = {j for bead in alignment.beads for j in bead.target}
-    return len(document.source) - len(source) + len(document.target) - len(target)
+    document, spans = alignment.document, alignment.spans.reshape(-1, 4).astype(np.int64)
+    whole = np.ones(len(spans), bool)
+    whole[list(alignment.scattered)] = False
+    lost = 0
+    for side, count in enumerate((len(document.source), len(document.target))):
+        held = np.zeros(count + 1, np.int64)  # how many more beads hold a sentence than the last
+        np.add.at(held, spans[whole, 2 * side], 1)
+        np.add.at(held, spans[whole, 2 * side + 1], -1)
+        held = np.cumsum(held[:count])
+        for both in alignment.scattered.values():
+            held[list(both[side])] += 1
+        lost += int((held == 0).sum())
+    return lost
 
 
 def _literal(value: Any) -> str:

@@ -249,7 +249,9 @@ const Judge = (() => {
       return;
     }
     if (event.target.closest("select, input, #path canvas")) return;
-    const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    const letter = /^Key[A-Z]$/.test(event.code) && !/^[a-z]$/i.test(event.key);
+    const name = letter ? event.code[3] : event.key; // a keyboard may write Hangul or Cyrillic
+    const act = keys[name.length === 1 ? name.toLowerCase() : name];
     if (!act || event.repeat && !event.key.startsWith("Arrow")) return;
     event.preventDefault();
     act();
