@@ -163,6 +163,19 @@ def test_split(polyad, texts):
     ]
 
 
+def test_vectors_align_without_a_translation(polyad, texts):
+    words = {"Katze": "cat", "Hund": "dog", "Haus": "house", "Baum": "tree", "rot": "red"}
+    rows = []
+    for i, pair in enumerate(words.items()):
+        rows += [f"{word.lower()} " + " ".join(str(int(i == k)) for k in range(5)) for word in pair]
+    (texts / "v.txt").write_text(f"{len(rows)} 5\n" + "\n".join(rows) + "\n")
+    (texts / "s").write_text("Katze Hund\nHaus Baum\nrot Haus Hund\n")
+    (texts / "t").write_text("cat dog\nhouse tree\nred house dog\n")
+    result = polyad("align", "-s", "s", "-t", "t", "--vectors", "v.txt", "--format", "vecalign")
+    assert result.code == 0, result.err
+    assert [line[:7] for line in result.out.splitlines()] == [f"[{i}]:[{i}]" for i in range(3)]
+
+
 def test_evaluate(polyad, texts):
     (texts / "found").write_text("[0]:[0]:0.9\n[1, 2]:[1]:0.8\n[3]:[]:0\n\n[0]:[0]\n")
     (texts / "gold1").write_text("[0]:[0]\n[1]:[1]\n[2]:[2]\n")
@@ -210,7 +223,12 @@ BAD = {
     "unknown score": ({}, ["--score", "chrf"], 2, "expected bleu or ableu, got 'chrf'"),
     "unknown filter": ({}, ["-f", "words"], 2, "expected sentences or articles, got 'words'"),
     "unknown format": ({}, ["--format", "csv"], 2, "expected moses or tsv or"),
-    "ableu without vectors": ({}, ["--score", "ableu"], 2, "--score ableu needs --vectors"),
+    "ableu without vectors": (
+        {},
+        ["--score", "ableu"],
+        2,
+        "--score ableu and --vectors go together",
+    ),
     "split without languages": (
         {},
         ["--split"],

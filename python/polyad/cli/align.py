@@ -42,7 +42,7 @@ def align(
     threads: options.Processes = None,
     evaluation: options.Evaluation = False,
     mode: options.Mode = "bleualign",
-    score: options.Score = "bleu",
+    score: options.Score = None,
     vectors: options.Vectors = None,
     matching: options.Matching = "source",
     tokenize: options.Tokenize = None,
@@ -64,6 +64,8 @@ def align(
     from polyad.align import Aligner, formats
 
     one_of("--mode", mode, ("bleualign", "accurate"))
+    if score is None:
+        score = "bleu" if vectors is None else "ableu"
     one_of("--score", score, ("bleu", "ableu"))
     one_of("--matching", matching, ("source", "one_to_one"))
     if filter_by is not None:
@@ -86,8 +88,8 @@ def align(
         raise typer.BadParameter("--split needs --source-lang and --target-lang")
     if split and factored:
         raise typer.BadParameter("--split does not go with --factored")
-    if score == "ableu" and vectors is None:
-        raise typer.BadParameter("--score ableu needs --vectors")
+    if (score == "ableu") != (vectors is not None):
+        raise typer.BadParameter("--score ableu and --vectors go together")
     use_threads(threads)
     chosen: dict[str, Any] = {}
     for name, value, default in (

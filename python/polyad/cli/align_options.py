@@ -170,12 +170,12 @@ Mode = Annotated[
     ),
 ]
 Score = Annotated[
-    str,
+    str | None,
     _option(
         FINDING,
         "--score",
         metavar="bleu|ableu",
-        help="ableu counts near-synonyms by --vectors.",
+        help="ableu counts near-synonyms by --vectors. [default: ableu with --vectors, else bleu]",
     ),
 ]
 Vectors = Annotated[
