@@ -57,7 +57,7 @@ class Settings:
     pairs: int = 10_000
     limits: Limits = LIMITS
     repetitions: int = 9
-    budget_s: float = 5.0
+    budget_s: float = 3.0
     peer_s: float = 60.0
     peer_bytes: int = 16 * 10**9
     rivals_on_all_threads: bool = False

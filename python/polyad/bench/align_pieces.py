@@ -55,7 +55,7 @@ def run(here: Run, op: str) -> None:
             _compare(here, case.row(op), n, make(*_encoded(case)))
     else:
         count = here.settings.pairs
-        row = Row(op, OURS, {"pairs": count}, 1, work=count, unit="pairs")
+        row = Row(op, OURS, {"pairs": count}, 1, work=count, unit="sentences")
         _compare(here, row, count, _bleu(op, count))
 
 
@@ -271,9 +271,9 @@ def _bleu(op: str, count: int) -> list[Formulation]:
     if harness.available("sacrebleu"):
         import sacrebleu
 
-        metric = sacrebleu.BLEU(effective_order=op == "sentence_bleu")
-
         def theirs(part: int) -> Any:
+            # a new one each time: it remembers what it has split into tokens
+            metric = sacrebleu.BLEU(effective_order=op == "sentence_bleu")
             if op == "corpus_bleu":
                 return metric.corpus_score(candidates[:part], [references[:part]]).score
             return [
