@@ -182,14 +182,16 @@ class Miner:
         if not path.is_file():
             how = self.settings
             self._say(number, "vectors")
+            sides = self._pairs(number - 1)
+            epochs = how.epochs_for(sum(len(words) for side in sides for words in side))
             trained = train_word2vec_pair(
-                zip(*self._pairs(number - 1), strict=True),
+                zip(*sides, strict=True),
                 dimension=how.dimension,
                 window=how.window,
-                epochs=how.epochs,
+                epochs=epochs,
                 min_count=how.min_count,
                 seed=how.seed,
-                progress=lambda done: self._say(number, "vectors", done, of=how.epochs),
+                progress=lambda done: self._say(number, "vectors", done, of=epochs),
             )
             trained.save(path)
         return WordVectors.load(path)

@@ -13,6 +13,9 @@ __all__ = ["GLOSS", "MiningSettings"]
 GLOSS = "gloss"
 """The translation that needs no command."""
 
+WORDS = 2_000_000
+"""Words that a training of vectors goes through, unless epochs are given."""
+
 
 @dataclass(frozen=True)
 class MiningSettings:
@@ -39,7 +42,8 @@ class MiningSettings:
         dimension: Of the vectors trained, as in `polyad.align.vectors.train_word2vec_pair`, like
             what follows.
         window: How far a context reaches among the shuffled words of a pair.
-        epochs: How often the pairs are gone through.
+        epochs: How often the pairs are gone through; None: until two million words were, yet 5
+            times at least and 50 at most, as few pairs need more.
         min_count: Rarer words get no vector.
         seed: Of the training.
 
@@ -58,7 +62,7 @@ class MiningSettings:
     min_gain: float = 0.01
     dimension: int = 100
     window: int = 20
-    epochs: int = 10
+    epochs: int | None = None
     min_count: int = 2
     seed: int = 0
 
@@ -73,12 +77,19 @@ class MiningSettings:
         if not self.min_gain >= 0:
             raise ValueError(f"min_gain: expected at least 0, got {self.min_gain}")
         for name in ("rounds", "dimension", "window", "epochs", "min_count"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}: expected at least 1, got {value}")
         for name in ("tokenize", "source_tokenize"):
             tokenizer(getattr(self, name))
         if self.translate is not None and not self.translate.strip():
             raise ValueError("translate: expected a command or 'gloss', got nothing")
+
+    def epochs_for(self, words: int) -> int:
+        """Return how often pairs of so many words are gone through."""
+        if self.epochs is not None:
+            return self.epochs
+        return min(max(-(-WORDS // max(words, 1)), 5), 50)
 
     @classmethod
     def of(cls, run: Run) -> MiningSettings:

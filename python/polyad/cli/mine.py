@@ -160,8 +160,13 @@ def mine(
         ),
     ] = 20,
     epochs: Annotated[
-        int, typer.Option(min=1, rich_help_panel=LEARNING, help="Of a training of vectors.")
-    ] = 10,
+        int | None,
+        typer.Option(
+            min=1,
+            rich_help_panel=LEARNING,
+            help="Of a training of vectors. [default: until two million words, 5 to 50]",
+        ),
+    ] = None,
     min_count: Annotated[
         int, typer.Option(min=1, rich_help_panel=LEARNING, help="Rarer words get no vector.")
     ] = 2,
