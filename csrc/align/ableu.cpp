@@ -289,4 +289,31 @@ void ableu(const AbleuArgs& args) {
   });
 }
 
+void ableu_pairs(const AbleuPairsArgs& args) {
+  require(args.first_order >= 1 && args.first_order <= args.last_order &&
+              args.last_order <= kMostOrders,
+          "ableu_pairs: orders out of range");
+  constexpr std::int64_t kPart = 64;  // pairs that share a scratch
+  parallel_for((args.count + kPart - 1) / kPart, [&](std::int64_t part) {
+    SoftScratch scratch;
+    const auto one_way = [&](Words from, Words to, const Similarity& similarity) {
+      double matches[kMostOrders];
+      for (int order = args.last_order; order >= args.first_order; --order) {
+        double& of_order = matches[order - args.first_order];
+        of_order = soft_matches(order, from, &to, 1, similarity, args.matching, scratch);
+        if (!(of_order > 0.0)) return 0.0;
+      }
+      return bleu_of_matches(matches, args.first_order, args.last_order, from.size, to.size);
+    };
+    for (std::int64_t p = part * kPart; p < std::min(args.count, (part + 1) * kPart); ++p) {
+      const Words source = args.sources[args.source[p]], target = args.targets[args.target[p]];
+      const double forward = one_way(source, target, args.similarities.forward);
+      args.scores[p] =
+          args.both_directions
+              ? harmonic_mean(forward, one_way(target, source, args.similarities.backward))
+              : forward;
+    }
+  });
+}
+
 }  // namespace polyad::align

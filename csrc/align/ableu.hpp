@@ -35,7 +35,7 @@ struct Similarity {
   const float* values;  // cosines; clipped to [0, 1] when read
   std::int32_t count;
 
-  double operator()(std::int32_t a, std::int32_t b) const {
+  POLYAD_INLINE double operator()(std::int32_t a, std::int32_t b) const {
     if (a == b) return 1.0;
     if (a >= count) return 0.0;
     std::int32_t low = offsets[a], high = offsets[a + 1];
@@ -137,5 +137,22 @@ struct AbleuArgs {
   std::int32_t* reference_lengths;
 };
 void ableu(const AbleuArgs& args);
+
+// Pairs (source[p], target[p]) out of two lists of sentences: scores that links have, say.
+struct AbleuPairsArgs {
+  Sentences sources, targets;
+  const std::int32_t* source;  // [P]
+  const std::int32_t* target;  // [P]
+  std::int64_t count;          // P
+  Similarities similarities;
+  Matching matching;
+  int first_order, last_order;
+  bool both_directions;
+  double* scores;  // [P]
+};
+void ableu_pairs(const AbleuPairsArgs& args);
+
+// The longest sentence that one CUDA block can score.
+inline constexpr std::int32_t kMostWords = 1024;
 
 }  // namespace polyad::align

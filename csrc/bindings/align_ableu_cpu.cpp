@@ -59,6 +59,30 @@ void register_align_ableu(py::module_& m) {
       py::arg("reference_lengths"), NoGil());
 
   m.def(
+      "align_ableu_pairs",
+      [](Address source_ids, Address source_offsets, std::int64_t source_count, Address target_ids,
+         Address target_offsets, std::int64_t target_count, Address source, Address target,
+         std::int64_t count, Address similar_offsets, Address similar_words, Address similar_values,
+         std::int32_t similar_count, Address back_offsets, Address back_words, Address back_values,
+         std::int32_t back_count, bool one_to_one, int first_order, int last_order,
+         bool both_directions, Address scores) {
+        align::ableu_pairs(
+            {sentences(source_ids, source_offsets, source_count),
+             sentences(target_ids, target_offsets, target_count), at<const std::int32_t>(source),
+             at<const std::int32_t>(target), count,
+             similarities(similar_offsets, similar_words, similar_values, similar_count,
+                          back_offsets, back_words, back_values, back_count),
+             matching(one_to_one), first_order, last_order, both_directions, at<double>(scores)});
+      },
+      py::arg("source_ids"), py::arg("source_offsets"), py::arg("source_count"),
+      py::arg("target_ids"), py::arg("target_offsets"), py::arg("target_count"), py::arg("source"),
+      py::arg("target"), py::arg("count"), py::arg("similar_offsets"), py::arg("similar_words"),
+      py::arg("similar_values"), py::arg("similar_count"), py::arg("back_offsets"),
+      py::arg("back_words"), py::arg("back_values"), py::arg("back_count"), py::arg("one_to_one"),
+      py::arg("first_order"), py::arg("last_order"), py::arg("both_directions"), py::arg("scores"),
+      NoGil());
+
+  m.def(
       "align_soft_scores",
       [](Address source_ids, Address source_offsets, std::int64_t source_count, Address target_ids,
          Address target_offsets, std::int64_t target_count, Address similar_offsets,

@@ -10,6 +10,7 @@ namespace py = pybind11;
 
 namespace polyad::bindings {
 
+void register_align(py::module_& m);
 void register_capsule(py::module_& m);
 void register_capsule_routing(py::module_& m);
 void register_hypernet(py::module_& m);
@@ -67,6 +68,7 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
     return version;
   });
 
+  polyad::bindings::register_align(m);
   polyad::bindings::register_capsule(m);
   polyad::bindings::register_capsule_routing(m);
   polyad::bindings::register_hypernet(m);

@@ -260,3 +260,45 @@ def test_bad_arguments():
         WordSimilarity.from_pairs([0, 0], [1, 1], [0.5, 0.5])
     with pytest.raises(ValueError, match="values: expected finite values, got nan"):
         WordSimilarity.from_pairs([0], [1], [float("nan")])
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+@pytest.mark.parametrize("matching", MATCHINGS)
+@pytest.mark.parametrize("both", [False, True])
+def test_ableu_pairs_is_its_reference(rng, device, matching, both):
+    words = 40
+    table = np.where(rng.random((words, words)) < 0.1, rng.random((words, words)), 0)
+    table = np.where(rng.random((words, words)) < 0.02, 1, table).astype(np.float32)
+    sources, targets = (random_sentences(rng, 30, words + 5) for _ in range(2))
+    long = Sentences.from_lists([*targets, rng.integers(0, words, 300)])
+    source = rng.integers(0, 30, 100).astype(np.int32)
+    target = rng.integers(0, 31, 100).astype(np.int32)
+    for max_n, last in ((1, False), (2, False), (3, True)):
+        options = {"matching": matching, "max_n": max_n, "orders_last_only": last}
+        options["both_directions"] = both
+        got = ops.ableu_pairs(
+            sources, long, source, target, sparse(table), device=device, **options
+        )
+        want = reference.ableu_pairs(sources, long, source, target, table, **options)
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+@pytest.mark.cuda
+def test_a_sentence_too_long_for_a_block(rng):
+    texts = Sentences.from_lists([rng.integers(0, 9, n) for n in (1024, 1025, 0, 2000)])
+    pairs = np.arange(4, dtype=np.int32)
+    one, other = (ops.ableu_pairs(texts, texts, pairs, pairs, device=d) for d in ("cpu", "cuda"))
+    np.testing.assert_allclose(one, [1, 1, 0, 1], rtol=1e-12)
+    np.testing.assert_allclose(other, one, rtol=1e-12)
+
+
+def test_bad_pairs():
+    texts = ["a b", "c"], ["a"]
+    one, two = np.zeros(1, np.int32), np.zeros(2, np.int32)
+    with pytest.raises(ValueError, match=r"target: expected \[P\] = \[1\], got \[2\]"):
+        ops.ableu_pairs(*texts, one, two)
+    with pytest.raises(ValueError, match=r"target: expected sentences 0 .. 0, got 1 .. 1"):
+        ops.ableu_pairs(*texts, one, one + 1)
+    with pytest.raises(TypeError, match="source: expected dtype int32, got int64"):
+        ops.ableu_pairs(*texts, one.astype(np.int64), one)
+    assert len(ops.ableu_pairs(*texts, one[:0], one[:0])) == 0

@@ -15,14 +15,9 @@ from polyad._sentences import Sentences, Vocabulary, offsets_of
 from polyad.align.documents import Alignment, Document
 from polyad.align.tokenizers import tokenizer
 from polyad.align.vectors import WordVectors
-from polyad.ops._align_ableu import (
-    MATCHINGS,
-    MOST_NEIGHBOURS,
-    Matching,
-    WordSimilarity,
-    soft_scores,
-)
+from polyad.ops._align_ableu import MATCHINGS, Matching, soft_scores
 from polyad.ops._align_ngram import MAX_ORDER
+from polyad.ops._align_similarity import MOST_NEIGHBOURS, WordSimilarity
 
 Array = np.ndarray[Any, Any]
 

@@ -1,4 +1,4 @@
-"""BLEU whose n-grams match by degrees, and which words are like which."""
+"""BLEU whose n-grams match by degrees."""
 
 from __future__ import annotations
 
@@ -8,240 +8,15 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from polyad import _arrays as arrays
-from polyad import _backend
-from polyad._sentences import INT32_MAX, Sentences, Vocabulary, as_sentences
+from polyad._sentences import Sentences, Vocabulary, as_sentences
+from polyad.ops._align_similarity import WordSimilarity
 
 Numbers: TypeAlias = np.ndarray[Any, Any]
 Matching: TypeAlias = Literal["source", "one_to_one"]
 
 MATCHINGS = ("source", "one_to_one")
 MOST_ORDERS = 16
-MOST_NEIGHBOURS = 64
 MOST_CANDIDATES = 2**20
-
-
-class WordSimilarity:
-    """Which words are like which: sparse, seen from both sides.
-
-    Word a of the source is like ``words[offsets[a] : offsets[a + 1]]`` of the target, by
-    ``values``, and like all others by 0. A word is like itself (the same number on the other side)
-    by 1, whatever is stored; words without an entry are like themselves alone. Values below 0 count
-    as 0, values above 1 as 1.
-
-    Args:
-        offsets: int32 [words + 1], ascending from 0.
-        words: int32 [entries], of one word ascending, at least 0.
-        values: float32 [entries], finite.
-        back: The same from the target's words to the source's; None: the transpose.
-
-    Raises:
-        TypeError: A wrong kind or dtype.
-        ValueError: A wrong shape, offsets or words that do not ascend, NaN or infinity.
-    """
-
-    def __init__(
-        self,
-        offsets: Numbers,
-        words: Numbers,
-        values: Numbers,
-        *,
-        back: WordSimilarity | None = None,
-    ) -> None:
-        for name, array, dtype in (
-            ("offsets", offsets, "int32"),
-            ("words", words, "int32"),
-            ("values", values, "float32"),
-        ):
-            if not isinstance(array, np.ndarray):
-                raise TypeError(f"{name}: expected a numpy array, got {type(array).__name__}")
-            arrays.require_dtype(name, array, (dtype,))
-            if array.ndim != 1:
-                raise ValueError(f"{name}: expected one dimension, got {list(array.shape)}")
-        if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(words):
-            raise ValueError(
-                f"offsets: expected to run from 0 to {len(words)}, the number of words, got "
-                f"{offsets[[0, -1]].tolist() if len(offsets) else 'nothing'}"
-            )
-        if len(offsets) > 1 and np.diff(offsets).min() < 0:
-            raise ValueError(f"offsets: expected to ascend, got a step of {np.diff(offsets).min()}")
-        arrays.require_shape("values", values, "E", [len(words)])
-        arrays.require_finite("values", values)
-        if len(words) and words.min() < 0:
-            raise ValueError(f"words: expected numbers of at least 0, got {words.min()}")
-        steps = np.diff(words)
-        begins = np.zeros(len(words), bool)
-        begins[offsets[:-1][np.diff(offsets) > 0]] = True
-        if len(steps) and (steps[~begins[1:]] <= 0).any():
-            raise ValueError("words: expected to ascend among those of one word")
-        self.offsets = np.ascontiguousarray(offsets)
-        self.words = np.ascontiguousarray(words)
-        self.values = np.ascontiguousarray(values)
-        self.back = self._transposed() if back is None else back
-
-    def _transposed(self) -> WordSimilarity:
-        rows = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.offsets))
-        order = np.argsort(self.words, kind="stable")
-        count = int(self.words.max()) + 1 if len(self.words) else 0
-        lengths = np.bincount(self.words, minlength=count)
-        return WordSimilarity(_offsets(lengths), rows[order], self.values[order], back=self)
-
-    @classmethod
-    def from_pairs(cls, source: Any, target: Any, value: Any) -> WordSimilarity:
-        """Return the similarity that lists of word pairs and their values give.
-
-        Args:
-            source: Word numbers.
-            target: Word numbers; no pair twice.
-            value: Similarities.
-
-        Raises:
-            ValueError: Lists of different lengths, a pair twice, a negative number.
-        """
-        rows, columns = (np.asarray(x, np.int64).reshape(-1) for x in (source, target))
-        values = np.asarray(value, np.float32).reshape(-1)
-        if not len(rows) == len(columns) == len(values):
-            raise ValueError(
-                "source, target, value: expected lists of one length, got "
-                f"{len(rows)}, {len(columns)}, {len(values)}"
-            )
-        if len(rows) and min(rows.min(), columns.min()) < 0:
-            raise ValueError("source, target: expected numbers of at least 0")
-        order = np.lexsort((columns, rows))
-        rows, columns, values = rows[order], columns[order], values[order]
-        lengths = np.bincount(rows, minlength=0)
-        return cls(_offsets(lengths), columns.astype(np.int32), values)
-
-    @classmethod
-    def identity(cls) -> WordSimilarity:
-        """Return the similarity of words that are like themselves alone: ABLEU is BLEU."""
-        return cls(np.zeros(1, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))
-
-    def __len__(self) -> int:
-        """The number of source words that have a row."""
-        return len(self.offsets) - 1
-
-    def row(self, word: int) -> tuple[Numbers, Numbers]:
-        """Return the words that a word is like, ascending, and their similarities."""
-        if not 0 <= word < len(self):
-            return self.words[:0], self.values[:0]
-        piece = slice(self.offsets[word], self.offsets[word + 1])
-        return self.words[piece], self.values[piece]
-
-    def _flat(self) -> list[Any]:
-        return [
-            *(self.offsets, self.words, self.values, len(self)),
-            *(self.back.offsets, self.back.words, self.back.values, len(self.back)),
-        ]
-
-
-def _offsets(lengths: Any) -> Numbers:
-    offsets = np.concatenate([[0], np.cumsum(np.asarray(lengths, np.int64))])
-    if offsets[-1] > INT32_MAX:
-        raise ValueError(f"expected fewer than 2^31 pairs of words, got {offsets[-1]}")
-    return offsets.astype(np.int32)
-
-
-def _unit_rows(name: str, vectors: Any, dimension: int | None) -> tuple[Numbers, Numbers]:
-    """Rows of length 1 as float32, and their places among the rows; zero rows are left out."""
-    arrays.require_array(name, vectors)
-    arrays.require_dtype(name, vectors, ("float32", "float64"))
-    arrays.require_shape(name, vectors, "V D", [None, dimension])
-    if vectors.shape[1] == 0:
-        raise ValueError(f"{name}: expected at least one dimension, got [{vectors.shape[0]}, 0]")
-    arrays.require_finite(name, vectors)
-    rows = arrays.to_numpy(vectors)
-    most = np.abs(rows).max(axis=1, initial=0.0)
-    places = np.flatnonzero(most > 0)
-    rows = rows[places].astype(np.float64) / most[places, None]  # no length overflows
-    rows /= np.sqrt((rows * rows).sum(axis=1, keepdims=True))
-    return np.ascontiguousarray(rows, np.float32), places
-
-
-def _neighbours(
-    device: Any, source: Numbers, target: Numbers, top_k: int, threshold: float
-) -> tuple[Numbers, Numbers, Numbers]:
-    """(row, column, cosine) of the best columns of every row."""
-    sources, dimension = source.shape
-    words = np.zeros((sources, top_k), np.int32)
-    values = np.zeros((sources, top_k), np.float32)
-    found = np.zeros(sources, np.int32)
-    parts = 1 if _backend.cpu.get_num_threads() == 1 else 4 * _backend.cpu.get_num_threads()
-    needed = _backend.cpu.align_neighbours_scratch(len(target), dimension, parts)
-    outputs = [words, values, found]
-    if arrays.on_cpu(device):
-        given = [source, target]
-        scratch = arrays.empty(source, [needed], "float32")
-    else:
-        given, scratch = [arrays.like(device, x) for x in (source, target)], None
-        outputs = [arrays.like(device, x) for x in outputs]
-    arrays.run(
-        "align_neighbours",
-        given[0],
-        *(given[0], sources, given[1], len(target), dimension, top_k, float(threshold)),
-        *outputs,
-        *(scratch, parts),
-    )
-    words, values, found = (arrays.to_numpy(x) for x in outputs)
-    there = np.arange(top_k) < found[:, None]
-    return np.repeat(np.arange(sources), found), words[there], values[there]
-
-
-def word_similarity(
-    source_vectors: Any,
-    target_vectors: Any = None,
-    *,
-    top_k: int = 8,
-    threshold: float = 0.35,
-) -> WordSimilarity:
-    """Return which words are like which: cosines of their vectors, the largest ones.
-
-    Words a and b are like each other by cos(a, b) if it is at least ``threshold`` and b is among
-    the ``top_k`` best of a, or a among those of b; equal cosines go to the lower number. Rows of
-    zeros stand for words without a vector.
-
-    Args:
-        source_vectors: float32 or float64 [V, D], finite; numpy, or a torch tensor whose device
-            computes the products.
-        target_vectors: [T, D] likewise; row j of both is the same word where both have one. None:
-            the same vectors, a word not among its own neighbours.
-        top_k: 1 .. 63.
-        threshold: The least cosine, 0 .. 1.
-
-    Raises:
-        TypeError: A wrong kind or dtype.
-        ValueError: A wrong shape, NaN or infinity, a number out of range.
-    """
-    arrays.require_int("top_k", top_k, 1, MOST_NEIGHBOURS - 1)
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold: expected 0 .. 1, got {threshold}")
-    source, source_words = _unit_rows("source_vectors", source_vectors, None)
-    if target_vectors is None:
-        # one place more, for the word itself
-        i, j, value = _neighbours(source_vectors, source, source, top_k + 1, threshold)
-        keep = i != j
-        place = np.arange(len(i)) - np.searchsorted(i, i)
-        passed = np.zeros(len(source), np.int64)  # how many places stand before the word itself
-        passed[:] = top_k + 1
-        passed[i[~keep]] = place[~keep]
-        keep &= place - (place > passed[i]) < top_k
-        i, j, value = i[keep], j[keep], value[keep]
-        i, j, value = np.append(i, j), np.append(j, i), np.append(value, value)
-        target_words = source_words
-    else:
-        if arrays.is_numpy(source_vectors) or arrays.is_numpy(target_vectors):
-            arrays.require_array("target_vectors", target_vectors)
-            arrays.require_alike("target_vectors", target_vectors, "source_vectors", source_vectors)
-        target, target_words = _unit_rows("target_vectors", target_vectors, source.shape[1])
-        i, j, value = _neighbours(source_vectors, source, target, top_k, threshold)
-        back_j, back_i, back_value = _neighbours(source_vectors, target, source, top_k, threshold)
-        i, j, value = np.append(i, back_i), np.append(j, back_j), np.append(value, back_value)
-    key = i.astype(np.int64) * max(len(target_words), 1) + j
-    _, once = np.unique(key, return_index=True)
-    i, j, value = source_words[i[once]], target_words[j[once]], value[once]
-    rows = np.bincount(i, minlength=len(source_vectors))
-    return WordSimilarity(
-        _offsets(rows), j.astype(np.int32), np.clip(value, 0, 1).astype(np.float32)
-    )
 
 
 def _require_matching(matching: str) -> bool:
@@ -320,7 +95,7 @@ def _run_ableu(
         sentences.ids,
         *(sentences.ids, sentences.offsets, count),
         *(against.ids, against.offsets, len(against), places.astype(np.int64)),
-        *like._flat(),
+        *like.arguments(),
         *(one_to_one, first, max_n, both_directions, scores, matches, lengths),
     )
     return scores, matches, sentences.lengths(), lengths
@@ -414,6 +189,87 @@ def corpus_ableu(
     return float(np.exp((np.log(total) - np.log(grams)).mean() + penalty))
 
 
+def ableu_pairs(
+    sources: Any,
+    targets: Any,
+    source: Any,
+    target: Any,
+    similarity: WordSimilarity | None = None,
+    *,
+    matching: Matching = "source",
+    max_n: int = 2,
+    orders_last_only: bool = False,
+    both_directions: bool = True,
+    device: str = "cpu",
+    vocabulary: Vocabulary | None = None,
+) -> Numbers:
+    """Return the ABLEU of pairs out of two lists of sentences: a list of candidate links, say.
+
+    Pair p is sentence ``source[p]`` beside sentence ``target[p]``; the formula is that of `ableu`.
+
+    Args:
+        sources: `polyad.Sentences`, strings or lists of words.
+        targets: Likewise.
+        source: int32 [P], numbers of sentences.
+        target: int32 [P].
+        similarity: Of source words to target words; None: only equal words match.
+        matching: As in `ableu`, like what follows.
+        max_n: The highest order, 1 .. 16.
+        orders_last_only: Count only the order ``max_n``.
+        both_directions: The harmonic mean of both directions.
+        device: 'cpu', or a CUDA device that torch knows: one block a pair; pairs with a sentence of
+            more than 1024 words are scored on the CPU.
+        vocabulary: Numbers the words of lists and strings.
+
+    Returns:
+        float64 [P], 0 .. 1. Devices agree within 1e-12.
+
+    Raises:
+        TypeError: A wrong kind or dtype.
+        ValueError: Lists of different lengths, a number that no sentence has, a number out of
+            range.
+    """
+    one_to_one = _require_matching(matching)
+    arrays.require_int("max_n", max_n, 1, MOST_ORDERS)
+    known = Vocabulary() if vocabulary is None else vocabulary
+    left = as_sentences("sources", sources, known)
+    right = as_sentences("targets", targets, known)
+    like = WordSimilarity.identity() if similarity is None else _require_similarity(similarity)
+    for name, numbers, count in (("source", source, len(left)), ("target", target, len(right))):
+        if not isinstance(numbers, np.ndarray):
+            raise TypeError(f"{name}: expected a numpy array, got {type(numbers).__name__}")
+        arrays.require_dtype(name, numbers, ("int32",))
+        arrays.require_shape(name, numbers, "P", [len(source)])
+        if len(numbers) and not (numbers.min() >= 0 and numbers.max() < count):
+            raise ValueError(
+                f"{name}: expected sentences 0 .. {count - 1}, got {numbers.min()} .. "
+                f"{numbers.max()}"
+            )
+    first = max_n if orders_last_only else 1
+
+    def run(source: Numbers, target: Numbers, place: Any) -> Numbers:
+        scores = np.zeros(len(source), np.float64)
+        flat = [
+            *(left.ids, left.offsets, len(left), right.ids, right.offsets, len(right)),
+            *(np.ascontiguousarray(source), np.ascontiguousarray(target), len(source)),
+            *like.arguments(),
+            *(one_to_one, first, max_n, both_directions, scores),
+        ]
+        if place is not None:
+            flat = [arrays.like(place, x) if isinstance(x, np.ndarray) else x for x in flat]
+        arrays.run("align_ableu_pairs", flat[0], *flat)
+        return arrays.to_numpy(flat[-1])
+
+    if device == "cpu":
+        return run(source, target, None)
+    import torch
+
+    scores = run(source, target, torch.empty(0, device=device)).copy()
+    long = np.flatnonzero(np.isnan(scores))
+    scores[long] = run(source[long], target[long], None)
+    return scores
+
+
 def soft_scores(
     sources: Any,
     targets: Any,
@@ -486,7 +342,7 @@ def soft_scores(
         "align_soft_scores",
         left.ids,
         *(left.ids, left.offsets, len(left), right.ids, right.offsets, len(right)),
-        *like._flat(),
+        *like.arguments(),
         *(one_to_one, max_n, weights, candidates, top_k, target, score, found),
     )
     there = np.arange(top_k) < found[:, None]
