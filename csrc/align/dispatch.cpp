@@ -27,6 +27,8 @@ std::int64_t places_within(const std::uint8_t* values, std::int64_t size, std::u
   return ngram_rows().places_within(values, size, low, high, out);
 }
 
+std::int64_t promising(const PromisingArgs& args) { return ngram_rows().promising(args); }
+
 void neighbours(const NeighboursArgs& args) { similarities().neighbours(args); }
 
 }  // namespace polyad::align

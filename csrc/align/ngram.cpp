@@ -8,7 +8,6 @@
 #include <limits>
 
 #include "align/each.hpp"
-#include "align/ngram_rows_cpu.hpp"
 #include "common/check.hpp"
 
 namespace polyad::align {
@@ -227,7 +226,7 @@ void NgramIndex::build(const Words* targets, std::int64_t count, int max_n) {
     grams.list.clear();
   }
   keys_.clear();
-  lengths_.clear();
+  outlines_.clear();
   classes_.resize(count);
   class_slots_.assign(power_of_two(2 * count), -1);
   for (std::int64_t j = 0; j < count; ++j) {
@@ -285,7 +284,11 @@ std::int32_t NgramIndex::class_of(const KeySet& keys, std::int32_t length) {
   const auto fresh = static_cast<std::int32_t>(keys_.size());
   class_slots_[slot] = fresh;
   keys_.push_back(keys);
-  lengths_.push_back(length);
+  Outline outline{0, 0, length};
+  for (std::size_t at = grams_[0].offsets.back(); at < grams_[0].list.size(); ++at) {
+    outline.add(grams_[0].list[at]);
+  }
+  outlines_.push_back(outline);
   for (int k = 0; k < max_n_; ++k) {
     grams_[k].offsets.push_back(static_cast<std::int32_t>(grams_[k].list.size()));
   }
@@ -372,6 +375,8 @@ void NgramIndex::rank(std::int32_t length, int top_k, std::vector<Count>& shared
   for (int k = 0; k + 1 < max_n_; ++k) {
     for (std::int32_t gram : desk.grams[k]) desk.marks[k][gram] = 1;
   }
+  desk.outline = {};
+  for (std::int32_t gram : desk.grams[0]) desk.outline.add(gram);
   desk.bounds.begin(max_n_);
   const ScoreBounds::Row* row = desk.bounds.row(length);
   // Most classes share one or two N-grams by chance: those come last, and not at all once enough
@@ -383,8 +388,14 @@ void NgramIndex::rank(std::int32_t length, int top_k, std::vector<Count>& shared
     if (low > most) continue;
     if (low < steps && row->most + desk.bounds.of_count(low) + kRounding < threshold) break;
     const Count high = low == steps ? most : low;
-    const std::int64_t found = places_within(shared.data(), classes, static_cast<Count>(low), high,
-                                             desk.candidates.data());
+    std::int64_t found = places_within(shared.data(), classes, static_cast<Count>(low), high,
+                                       desk.candidates.data());
+    if (low < steps && max_n_ > 1) {
+      found = promising(
+          {outlines_.data(), desk.outline, static_cast<std::int32_t>(desk.grams[0].size()),
+           row->longer, desk.bounds.of_counts(), ScoreBounds::kLengths,
+           threshold - desk.bounds.of_count(low) - kRounding, desk.candidates.data(), found});
+    }
     for (std::int64_t place = 0; place < found; ++place) {
       const std::int32_t candidate = desk.candidates[place];
       weigh(candidate, static_cast<std::int32_t>(shared[candidate]), length, row, top_k, desk,
@@ -402,7 +413,7 @@ void NgramIndex::rank(std::int32_t length, int top_k, std::vector<Count>& shared
 void NgramIndex::weigh(std::int32_t candidate, std::int32_t shared, std::int32_t length,
                        const ScoreBounds::Row* row, int top_k, const Desk& desk, double& threshold,
                        std::vector<PairScore>& best) const {
-  const std::int32_t target_length = lengths_[candidate];
+  const std::int32_t target_length = outlines_[candidate].length;
   const ScoreBounds& bounds = desk.bounds;
   const double of_shared = bounds.of_count(shared);
   if (bounds.whole(row, length, target_length) + of_shared + kRounding < threshold) return;
@@ -456,6 +467,7 @@ const ScoreBounds::Row* ScoreBounds::row(std::int32_t length) {
     for (std::int32_t r = max_n_; r < kLengths; ++r) {
       row->rest[r] = rest_of(length, r);
       row->whole[r] = whole_of(length, r);
+      row->longer[r] = row->whole[r] - (max_n_ > 1 ? of_count(std::min(length, r)) : 0.0);
       // falls from the source's length on: longer targets are covered by the last one here
       row->most = std::max(row->most, row->whole[r]);
     }

@@ -19,6 +19,7 @@
 #include <memory>
 #include <vector>
 
+#include "align/ngram_rows_cpu.hpp"
 #include "align/sentences.hpp"
 
 namespace polyad::align {
@@ -84,9 +85,10 @@ class ScoreBounds {
   static constexpr std::int32_t kLengths = 256;  // shorter texts are looked up
 
   struct Row {
-    double rest[kLengths];   // by the target's length
-    double whole[kLengths];  // rest + all of c_1 .. c_{N-1} that the shorter text could share
-    double most;             // the largest of `whole`, also over longer targets
+    double rest[kLengths];    // by the target's length
+    double whole[kLengths];   // rest + all of c_1 .. c_{N-1} that the shorter text could share
+    double longer[kLengths];  // the same without c_1
+    double most;              // the largest of `whole`, also over longer targets
   };
 
   // Forgets rows of another N.
@@ -96,7 +98,8 @@ class ScoreBounds {
 
   double rest(const Row* row, std::int32_t length, std::int32_t target_length) const;
   double whole(const Row* row, std::int32_t length, std::int32_t target_length) const;
-  double of_count(double count) const;  // 1/N log count
+  double of_count(double count) const;                           // 1/N log count
+  const double* of_counts() const { return of_counts_.data(); }  // [kLengths]
 
  private:
   double rest_of(std::int32_t length, std::int32_t target_length) const;
@@ -120,6 +123,7 @@ class NgramIndex {
     std::vector<std::int32_t> seen[kMaxOrder];   // [grams] how often the source had it so far
     std::vector<std::int32_t> grams[kMaxOrder];  // of the source, those that some target has
     std::vector<std::int32_t> prefixes, candidates;
+    Outline outline;
     ScoreBounds bounds;
   };
 
@@ -159,7 +163,7 @@ class NgramIndex {
   Grams grams_[kMaxOrder];
   std::vector<KeySet> keys_;                   // [classes]
   std::vector<std::int32_t> class_slots_;      // classes by their key set; -1: free
-  std::vector<std::int32_t> lengths_;          // [classes] words of the first target
+  std::vector<Outline> outlines_;              // [classes] of the first target
   std::vector<std::int32_t> classes_;          // [targets]
   std::vector<std::int32_t> member_offsets_;   // [classes + 1]
   std::vector<std::int32_t> members_;          // the targets of each class, ascending

@@ -82,9 +82,25 @@ std::int64_t places_within(const std::uint8_t* values, std::int64_t size, std::u
   return found;
 }
 
+std::int64_t promising(const PromisingArgs& args) {
+  std::int64_t kept = 0;
+  for (std::int64_t at = 0; at < args.count; ++at) {
+    const std::int32_t candidate = args.candidates[at];
+    const Outline& target = args.targets[candidate];
+    std::int32_t words = args.words - __builtin_popcountll(args.source.low & ~target.low) -
+                         __builtin_popcountll(args.source.high & ~target.high);
+    if (words > target.length) words = target.length;
+    const bool keep = target.length >= args.lengths ||
+                      args.rest[target.length] + args.of_words[words] >= args.threshold;
+    args.candidates[kept] = candidate;
+    kept += keep;
+  }
+  return kept;
+}
+
 }  // namespace
 
 extern const NgramRowsTable ngram_rows_table;
-const NgramRowsTable ngram_rows_table{places_within};
+const NgramRowsTable ngram_rows_table{places_within, promising};
 
 }  // namespace polyad::align::POLYAD_ISA

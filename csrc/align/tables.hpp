@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "align/ngram_rows_cpu.hpp"
 #include "align/similarity.hpp"
 
 namespace polyad::align {
@@ -14,6 +15,7 @@ struct SimilarityTable {
 struct NgramRowsTable {
   std::int64_t (*places_within)(const std::uint8_t* values, std::int64_t size, std::uint8_t low,
                                 std::uint8_t high, std::int32_t* out);
+  std::int64_t (*promising)(const PromisingArgs& args);
 };
 
 namespace v2 {

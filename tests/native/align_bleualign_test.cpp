@@ -169,5 +169,57 @@ TEST(NgramRows, PlacesWithinAtEveryLevel) {
   }
 }
 
+TEST(NgramRows, PromisingAtEveryLevel) {
+  std::vector<decltype(align::NgramRowsTable::promising)> levels{
+      align::v2::ngram_rows_table.promising};
+#ifdef POLYAD_X86_LEVELS
+  const Isa best = available_isas().back();
+  if (best >= Isa::v3) levels.push_back(align::v3::ngram_rows_table.promising);
+  if (best >= Isa::v4) levels.push_back(align::v4::ngram_rows_table.promising);
+#endif
+  constexpr std::int32_t kLengths = 16;
+  std::mt19937_64 random(6);
+  std::vector<double> rest(kLengths), of_words(kLengths);
+  for (int n = 0; n < kLengths; ++n) {
+    rest[n] = -n / 10.0;
+    of_words[n] = n / 5.0;
+  }
+  std::vector<align::Outline> targets(200);
+  std::vector<std::vector<std::int32_t>> words(targets.size());
+  for (std::size_t t = 0; t < targets.size(); ++t) {
+    targets[t].length = static_cast<std::int32_t>(random() % 20);
+    for (int w = 0; w < targets[t].length; ++w) {
+      words[t].push_back(static_cast<std::int32_t>(random() % 30));
+      targets[t].add(words[t].back());
+    }
+  }
+  align::Outline source;
+  const std::vector<std::int32_t> own{1, 2, 3, 5, 8, 13, 21};
+  for (std::int32_t word : own) source.add(word);
+  std::vector<std::vector<std::int32_t>> kept;
+  for (const auto promising : levels) {
+    std::vector<std::int32_t> candidates(targets.size());
+    for (std::size_t t = 0; t < targets.size(); ++t) candidates[t] = static_cast<std::int32_t>(t);
+    candidates.resize(promising({targets.data(), source, static_cast<std::int32_t>(own.size()),
+                                 rest.data(), of_words.data(), kLengths, 0.3, candidates.data(),
+                                 static_cast<std::int64_t>(targets.size())}));
+    kept.push_back(candidates);
+    EXPECT_EQ(kept.front(), kept.back());
+  }
+  // none is lost whose common words suffice
+  for (std::size_t t = 0; t < targets.size(); ++t) {
+    int common = 0;
+    for (std::int32_t word : own) {
+      common += std::find(words[t].begin(), words[t].end(), word) != words[t].end();
+    }
+    const bool enough =
+        targets[t].length >= kLengths || rest[targets[t].length] + of_words[common] >= 0.3;
+    const bool there =
+        std::find(kept[0].begin(), kept[0].end(), static_cast<std::int32_t>(t)) != kept[0].end();
+    EXPECT_TRUE(there || !enough);
+  }
+  EXPECT_LT(kept[0].size(), targets.size());
+}
+
 }  // namespace
 }  // namespace polyad::testing
