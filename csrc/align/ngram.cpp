@@ -382,7 +382,7 @@ void NgramIndex::rank(std::int32_t length, int top_k, std::vector<Count>& shared
   // Most classes share one or two N-grams by chance: those come last, and not at all once enough
   // better ones are found. In a short list it costs less to look at all.
   const auto most = static_cast<std::uint32_t>(top.size());
-  const std::uint32_t steps = classes < 512 || row == nullptr ? 1 : 4;
+  const std::uint32_t steps = classes < 32 || row == nullptr ? 1 : 4;
   double threshold = -std::numeric_limits<double>::infinity();
   for (std::uint32_t low = steps; low >= 1; --low) {
     if (low > most) continue;
