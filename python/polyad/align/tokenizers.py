@@ -152,7 +152,8 @@ def _imported(name: str) -> Callable[[str], Any]:
 PUNCTUATION = r" !\"#$%&()*+/:;<=>?@\[\\\]^_`{|}~"
 """ASCII's, without the apostrophe, comma, hyphen and full stop, which depend on what is beside."""
 
-# A separator of Bleualign's rule. What it looks at beside a character is the text itself.
+_SEPARATOR = re.compile(f"[{PUNCTUATION}]")
+# A word of Bleualign's rule. What it looks at beside a character is the text itself.
 _NIST = re.compile(
     rf"[{PUNCTUATION}]|(?<![0-9])[.,]|[.,](?![0-9])|(?<=[0-9])-"
     rf"|(?:[^{PUNCTUATION}.,-]|(?<=[0-9])[.,](?=[0-9])|(?<![0-9])-)+"
@@ -172,21 +173,30 @@ def _entities_apart(line: str, *entities: tuple[str, str]) -> str:
     return line
 
 
-# mteval-v13a goes over the text five times, each time over what the one before has left, spaces it
+# mteval-v13a goes over the text several times, each time over what the one before has left, spaces it
 # put there included; matches of one pass do not overlap, so of two full stops in a row only one is
 # set apart in a pass.
-_V13A = (
-    (re.compile(rf"([{PUNCTUATION}])"), r" \1 "),
+_V13A_APART = str.maketrans({c: f" {c} " for c in map(chr, range(128)) if _SEPARATOR.match(c)})
+_V13A_STOPS = (
     (re.compile(r"([^0-9])([.,])"), r"\1 \2 "),
     (re.compile(r"([.,])([^0-9])"), r" \1 \2"),
-    (re.compile(r"([0-9])-"), r"\1 - "),
 )
+_V13A_DASHES = ((re.compile(r"([0-9])-"), r"\1 - "),)
 
 
-def _passes(line: str, passes: Sequence[tuple[re.Pattern[str], str]]) -> list[str]:
+def _v13a(line: str) -> list[str]:
+    line = line.translate(_V13A_APART)
+    if "." in line or "," in line:
+        line = _substituted(line, _V13A_STOPS)
+    if "-" in line:
+        line = _substituted(line, _V13A_DASHES)
+    return line.split()
+
+
+def _substituted(line: str, passes: Sequence[tuple[re.Pattern[str], str]]) -> str:
     for pattern, replacement in passes:
         line = pattern.sub(replacement, line)
-    return line.split()
+    return line
 
 
 def _13a(line: str) -> list[str]:
@@ -194,7 +204,7 @@ def _13a(line: str) -> list[str]:
     line = _entities_apart(
         line.rstrip(), ("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">")
     )
-    return _passes(f" {line} ", _V13A)
+    return _v13a(f" {line} ")
 
 
 # Blocks that sacrebleu takes for Chinese. Two of its ranges were meant for characters beyond
@@ -207,11 +217,11 @@ _CHINESE = re.compile(
 
 
 def _zh(line: str) -> list[str]:
-    return _passes(_CHINESE.sub(r" \1 ", line.strip()), _V13A)
+    return _v13a(_CHINESE.sub(r" \1 ", line.strip()))
 
 
 def _intl(line: str) -> list[str]:
-    return _passes(line.rstrip(), _v14())
+    return _substituted(line.rstrip(), _v14()).split()
 
 
 @lru_cache(maxsize=1)
