@@ -83,7 +83,9 @@ def test_known_yield_counts_alignable_sentences_and_right_beads():
     assert whole.lax == 1.0
     best = known_yield(found, gold, accuracy=0.95)
     assert (best.threshold, best.sentences, best.share) == (0.9, 1, 1 / 4)
-    assert math.isnan(known_yield([[]], [[]]).lax)
+    by_lax = known_yield(found, gold, accuracy=1, lax=True)
+    assert (by_lax.threshold, by_lax.accuracy, by_lax.lax) == (0.4, 2 / 3, 1.0)
+    assert known_yield([[]], [[]]).lax == 0
     with pytest.raises(ValueError, match="found: expected 1 documents, as gold has, got 2"):
         known_yield(found, gold[:1])
 

@@ -113,7 +113,11 @@ def highest_yield(
 
 
 def known_yield(
-    found: Sequence[Sequence[Bead]], gold: Sequence[Sequence[Bead]], *, accuracy: float = 0.95
+    found: Sequence[Sequence[Bead]],
+    gold: Sequence[Sequence[Bead]],
+    *,
+    accuracy: float = 0.95,
+    lax: bool = False,
 ) -> Yield:
     """Return the yield at an accuracy that is counted: a bead is right if the gold has it.
 
@@ -122,7 +126,12 @@ def known_yield(
     Args:
         found: Beads of every document, with scores.
         gold: Gold beads of every document, in the same order.
-        accuracy: What is asked for; strict.
+        accuracy: What is asked for.
+        lax: A bead is right if it shares a source and a target sentence with one gold bead.
+
+    Returns:
+        The yield; its ``accuracy`` and ``lax`` are the strict and the lax one, whichever chose the
+        threshold.
 
     Raises:
         ValueError: Another number of documents.
@@ -131,8 +140,7 @@ def known_yield(
         raise ValueError(f"found: expected {len(gold)} documents, as gold has, got {len(found)}")
     scores: list[float] = []
     sentences: list[int] = []
-    strict: list[bool] = []
-    lax: list[bool] = []
+    right: list[tuple[bool, bool]] = []
     possible = 0
     for beads, golden in zip(found, gold, strict=True):
         both = {(b.source, b.target) for b in golden if b.source and b.target}
@@ -142,13 +150,16 @@ def known_yield(
             if bead.source and bead.target:
                 scores.append(bead.score)
                 sentences.append(len(bead.source))
-                strict.append((bead.source, bead.target) in both)
-                lax.append(any((i, j) in pairs for i in bead.source for j in bead.target))
+                shared = any((i, j) in pairs for i in bead.source for j in bead.target)
+                right.append(((bead.source, bead.target) in both, shared))
     values = np.array(scores, np.float64)
-    wrong = values[~np.array(strict, bool)]
+    judged = np.array(right, bool).reshape(-1, 2)
+    wrong = values[~judged[:, int(lax)]]
     best = highest_yield(values, sentences, wrong, possible=possible, accuracy=accuracy)
-    out = values >= best.threshold
-    return replace(best, lax=float(np.array(lax, bool)[out].mean()) if out.any() else float("nan"))
+    if not best.beads:
+        return replace(best, lax=0.0)
+    strict_share, lax_share = judged[values >= best.threshold].mean(axis=0)
+    return replace(best, accuracy=float(strict_share), lax=float(lax_share))
 
 
 def reversed_target(document: Document) -> Document:
