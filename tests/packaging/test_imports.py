@@ -11,7 +11,20 @@ import pytest
 import polyad
 
 PACKAGE = Path(polyad.__file__).parent
-LAZY = ("torch", "lightning", "sklearn", "scipy", "matplotlib", "pandas", "xgi")
+LAZY = (
+    "torch",
+    "lightning",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "pandas",
+    "xgi",
+    "gensim",
+    "kiwipiepy",
+    "pyarrow",
+    "sacrebleu",
+    "sentencex",
+)
 # Modules that are themselves imported only by those who have the package.
 ALLOWED = {
     "torch": (
@@ -44,6 +57,7 @@ def imported_after(code):
 
 def test_import_polyad_imports_nothing_heavy():
     assert imported_after("import polyad") == []
+    assert imported_after("import polyad.align, polyad.align.formats, polyad.align.split") == []
 
 
 def test_command_line_help_imports_nothing_heavy():
