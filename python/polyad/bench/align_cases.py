@@ -16,7 +16,7 @@ from polyad.bench.rows import Row
 from polyad.data.align_synthetic import align_synthetic
 
 SEED = 0
-LIMITS = Limits(full_s=20.0, budget_s=1.0, most_repetitions=20)
+LIMITS = Limits(full_s=6.0, budget_s=0.8, least_repetitions=2, most_repetitions=20)
 # so that a document has as many target sentences as source ones
 SAME_LENGTH = 0.08
 

@@ -29,7 +29,17 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg", ".pdf")
 # one hue per library, so that lines which belong together look alike
-HUES = {"numpy": BLUE, "scipy": GREEN, "torch": "#8a4f9e", "reference": GREY, "pytorch-ntm": BLUE}
+HUES = {
+    "numpy": BLUE,
+    "scipy": GREEN,
+    "torch": "#8a4f9e",
+    "reference": GREY,
+    "pytorch-ntm": BLUE,
+    "Bleualign": BLUE,
+    "bleualign-cpp": GREEN,
+    "hunalign": "#8a4f9e",
+    "polyad,": "#e39a6e",  # a second line of ours
+}
 
 
 @dataclass(frozen=True)
