@@ -5,7 +5,7 @@ their results have as many entries as the texts ask for, so torch does not trace
 """
 
 from polyad.ops._align_ableu import ableu, ableu_pairs, corpus_ableu, soft_scores
-from polyad.ops._align_beads import gale_church
+from polyad.ops._align_gale_church import gale_church
 from polyad.ops._align_bleu import BleuScore, corpus_bleu, sentence_bleu
 from polyad.ops._align_ngram import best_path, ngram_scores
 from polyad.ops._align_similarity import WordSimilarity, word_similarity

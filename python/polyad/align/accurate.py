@@ -1,0 +1,155 @@
+"""The mode 'accurate': the beads that a trained model of similarities, lengths and ends finds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from polyad import _arrays as arrays
+from polyad import _backend
+from polyad._sentences import Vocabulary
+from polyad.align.accurate_weights import WEIGHTS
+from polyad.align.documents import LABELS, Alignment, Document
+from polyad.align.tokenizers import tokenizer
+from polyad.ops._align_beads import BeadSide, BeadView, best_beads, sentence_vectors
+
+# Full width forms and the marks of other scripts stand beside those of ASCII.
+_ENDS = {
+    letter: kind
+    for kind, letters in enumerate(
+        (
+            ".\u2026\u3002\uff0e\uff61\u0964",
+            "!\uff01",
+            "?\uff1f\u061f",
+            ":;\uff1a\uff1b",
+            "\"')]\u00bb\u00ab\u201d\u201c\u2019\u2018\uff09\u300d\u300f",
+            ",\uff0c\u3001\u060c",
+        )
+    )
+    for letter in letters
+}
+_OTHER_END = len(set(_ENDS.values()))
+_LETTER = re.compile(r"\w")
+
+
+class Evidence(NamedTuple):
+    """What `best_beads` gets to see of a document.
+
+    Attributes:
+        kind: 'both', 'translated' or 'direct': which of `WEIGHTS` are for it.
+        source: Lengths and marks of the source.
+        target: Lengths and marks of the target.
+        views: Letters of translations, words of translations, letters of the texts themselves; or
+            letters and words of the texts themselves.
+    """
+
+    kind: str
+    source: BeadSide
+    target: BeadSide
+    views: list[BeadView]
+
+
+class AccurateMode:
+    """Find the beads that are most probably right.
+
+    A bead's probability comes from a log-linear model of whole paths
+    (`polyad.ops.align.best_beads`) that looks at character n-grams and words shared with each translation, in either direction,
+    character n-grams that the two texts themselves share (names, numbers, cognates), lengths, and
+    how sentences begin and end. Its weights were trained on one document, Text+Berg's eval1957
+    (German-French); `polyad.recipes.align_text_berg` trains them.
+
+    Without any translation, only what the texts themselves share and lengths are left: enough for
+    languages with common words, not for others.
+
+    Args:
+        tokenize: A name or function of `polyad.align.tokenizers.tokenizer`.
+        max_sentences: The most sentences of a bead, both sides together, 2 to 8.
+        direct: Whether source and target are also compared themselves, beside translations.
+        threshold: Beads are left out rather than taken where they are less probable, 0 to 1.
+        margin: How many sentences are looked at beyond what anchors suggest.
+
+    Raises:
+        TypeError: A wrong kind of an argument.
+        ValueError: A number out of range, an unknown tokeniser.
+    """
+
+    def __init__(
+        self,
+        *,
+        tokenize: str | Callable[[str], Sequence[str]] = "words",
+        max_sentences: int = 6,
+        direct: bool = True,
+        threshold: float = 0.2,
+        margin: int = 8,
+    ) -> None:
+        self.split = tokenizer(tokenize)
+        self.max_sentences = arrays.require_int("max_sentences", max_sentences, 2, 8)
+        self.direct = direct
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold: expected 0 .. 1, got {threshold}")
+        self.threshold = threshold
+        self.margin = arrays.require_int("margin", margin, 1)
+
+    def align(self, documents: Sequence[Document]) -> list[Alignment]:
+        """Return the alignment of every document, in their order; documents share the threads."""
+        threads = min(_backend.cpu.get_num_threads(), len(documents))
+        if threads <= 1:
+            return [self._align(document) for document in documents]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(self._align, documents))
+
+    def evidence(self, document: Document) -> Evidence:
+        """Return what the model looks at."""
+        vocabulary = Vocabulary()
+        texts = [
+            vocabulary.encode(self.split(text))
+            for text in (
+                document.source,
+                document.target,
+                *document.translations,
+                *document.back_translations,
+            )
+        ]
+        letters = sentence_vectors(texts, vocabulary.words, by="letters")
+        words = sentence_vectors(texts, vocabulary.words, by="words")
+        first_back = 2 + len(document.translations)
+        pairs = [(t, 1) for t in range(2, first_back)]
+        pairs += [(0, t) for t in range(first_back, len(texts))]
+        kind = "both" if self.direct else "translated"
+        views = [BeadView(letters[s], letters[t], 0) for s, t in pairs]
+        views += [BeadView(words[s], words[t], 1) for s, t in pairs]
+        if not pairs:
+            kind = "direct"
+            views = [BeadView(letters[0], letters[1], 0), BeadView(words[0], words[1], 1)]
+        elif self.direct:
+            views.append(BeadView(letters[0], letters[1], 2))
+        return Evidence(kind, _side(document.source), _side(document.target), views)
+
+    def _align(self, document: Document) -> Alignment:
+        kind, source, target, views = self.evidence(document)
+        spans, scores = best_beads(
+            source,
+            target,
+            views,
+            np.array(WEIGHTS[kind]),
+            max_sentences=self.max_sentences,
+            margin=self.margin,
+            threshold=self.threshold,
+        )
+        labels: np.ndarray[Any, Any] = np.full(len(spans), LABELS.index("PATH"), np.int8)
+        return Alignment(document, spans, scores, labels)
+
+
+def _side(sentences: Sequence[str]) -> BeadSide:
+    marks = []
+    for sentence in sentences:
+        text = sentence.rstrip()
+        mark = _ENDS.get(text[-1:], _OTHER_END)
+        letter = _LETTER.search(text)
+        marks.append(mark + 8 if letter is not None and letter.group().islower() else mark)
+    lengths = np.array([len("".join(s.split())) for s in sentences], np.float64)
+    return BeadSide(lengths, np.array(marks, np.uint8))
