@@ -10,6 +10,7 @@ from polyad.align.yields import (
     align_with_decoys,
     counted,
     highest_yield,
+    judge,
     known_yield,
     reversed_target,
     text_mark,
@@ -76,18 +77,17 @@ def test_known_yield_counts_alignable_sentences_and_right_beads():
         ],
         [Bead((0,), (0,), 0.05)],
     ]
-    whole = known_yield(found, gold, accuracy=0.6)
+    judged = [judge(*each) for each in zip(found, gold, strict=True)]
+    whole = known_yield(judged, accuracy=0.6)
     assert (whole.threshold, whole.beads, whole.sentences) == (0.4, 3, 3)
     assert whole.share == 3 / 4
     assert whole.accuracy == 2 / 3
     assert whole.lax == 1.0
-    best = known_yield(found, gold, accuracy=0.95)
+    best = known_yield(judged, accuracy=0.95)
     assert (best.threshold, best.sentences, best.share) == (0.9, 1, 1 / 4)
-    by_lax = known_yield(found, gold, accuracy=1, lax=True)
+    by_lax = known_yield(judged, accuracy=1, lax=True)
     assert (by_lax.threshold, by_lax.accuracy, by_lax.lax) == (0.4, 2 / 3, 1.0)
-    assert known_yield([[]], [[]]).lax == 0
-    with pytest.raises(ValueError, match="found: expected 1 documents, as gold has, got 2"):
-        known_yield(found, gold[:1])
+    assert known_yield([judge([], [])]).lax == known_yield([]).share == 0
 
 
 SENTENCES = [f"w{i} w{i + 1} w{i + 2} and the end" for i in range(0, 90, 3)]

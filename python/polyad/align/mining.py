@@ -19,12 +19,11 @@ interrupted goes on from there and ends with the same beads.
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from polyad.align import formats
 from polyad.align.aligner import Aligner
 from polyad.align.documents import Document
 from polyad.align.formats.base import flat, score_of, table
+from polyad.align.mining_folder import MODEL, PAIRS, begin, read_json, write_json
 from polyad.align.mining_settings import GLOSS, MiningSettings
 from polyad.align.streams import MAX_LINE, written
 from polyad.align.tokenizers import tokenizer
@@ -43,13 +43,6 @@ from polyad.align.yields import Yield, align_with_decoys, counted, highest_yield
 from polyad.run import Run, RunError
 
 __all__ = ["MODEL", "Miner", "Report", "begin"]
-
-MODEL = "mining"
-"""What settings.json calls the model of such a run."""
-
-PAIRS = {"source": "pairs-s", "target": "pairs-t"}
-RESULTS = ("mined.tsv.gz", "mined-s", "mined-t")
-OWN = (*RESULTS, "corpus.json", "source.txt")
 
 Report = Callable[[Mapping[str, Any]], None]
 """Takes reports of progress: round, stage, documents done, documents in all, figures of a round."""
@@ -137,7 +130,7 @@ class Miner:
         }
         path = self.run.file("corpus.json")
         if path.is_file():
-            before = _read_json(path)
+            before = read_json(path)
             if before != found:
                 raise RunError(
                     f"{self.run.path}: was begun with other documents ({before.get('documents')} "
@@ -145,7 +138,7 @@ class Miner:
                     f"{sentences}, or other texts); --force begins anew"
                 )
         else:
-            _write_json(path, found)
+            write_json(path, found)
         return found
 
     def _ended(self, rounds: Sequence[Mapping[str, float]]) -> bool:
@@ -161,7 +154,7 @@ class Miner:
         folder = self.run.path / f"round-{number}"
         path = folder / "round.json"
         if path.is_file():
-            return {name: float(value) for name, value in _read_json(path).items()}
+            return {name: float(value) for name, value in read_json(path).items()}
         folder.mkdir(exist_ok=True)
         started = time.perf_counter()
         vectors = self._vectors(number, folder)
@@ -170,7 +163,7 @@ class Miner:
             self._align(number, folder, vectors, translation)
         figures = self._select(number, folder)
         figures["seconds_round"] = time.perf_counter() - started
-        _write_json(path, figures)
+        write_json(path, figures)
         return figures
 
     def _vectors(self, number: int, folder: Path) -> WordVectors | None:
@@ -392,38 +385,3 @@ class Miner:
         }
         self.run.add_metrics(**metrics)
         return self.run.metrics()
-
-
-def begin(path: Path, settings: MiningSettings, inputs: Mapping[str, Any]) -> Run:
-    """Make the run folder of a mining, in place of one that is there.
-
-    Args:
-        path: The folder.
-        settings: Of the mining.
-        inputs: Where the documents come from, as JSON holds it; for whoever resumes.
-    """
-    run = Run(path, MODEL, {**asdict(settings), "inputs": dict(inputs)})
-    for folder in sorted(path.glob("round-*")):
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
-    for name in OWN:
-        run.file(name).unlink(missing_ok=True)
-    run.begin()
-    return run
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or content.pop("format_version", None) != 1:
-            raise ValueError("expected an object of format_version 1")
-    except (UnicodeDecodeError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error})") from error
-    return content
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    text = json.dumps({"format_version": 1, **content}, indent=2, allow_nan=False)
-    with written_whole(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")

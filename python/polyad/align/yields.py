@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,7 +31,17 @@ from numpy.typing import ArrayLike, NDArray
 from polyad.align.aligner import Aligner
 from polyad.align.documents import Alignment, Bead, Document
 
-__all__ = ["Yield", "align_with_decoys", "highest_yield", "known_yield", "reversed_target"]
+__all__ = [
+    "Judged",
+    "Yield",
+    "align_with_decoys",
+    "counted",
+    "highest_yield",
+    "judge",
+    "known_yield",
+    "reversed_target",
+    "text_mark",
+]
 
 
 @dataclass(frozen=True)
@@ -112,53 +123,68 @@ def highest_yield(
     )
 
 
-def known_yield(
-    found: Sequence[Sequence[Bead]],
-    gold: Sequence[Sequence[Bead]],
-    *,
-    accuracy: float = 0.95,
-    lax: bool = False,
-) -> Yield:
-    """Return the yield at an accuracy that is counted: a bead is right if the gold has it.
+class Judged(NamedTuple):
+    """The beads of one document, compared with its gold beads.
 
-    Of the sentences only those can come out that stand in a gold bead with two sides.
+    Attributes:
+        scores: float64 [beads].
+        sentences: int64 [beads], source sentences of each.
+        right: bool [beads, 2]: the gold has this bead (strict); it shares a source and a target
+            sentence with one gold bead (lax).
+        possible: Source sentences in gold beads with two sides: those that can come out.
+    """
+
+    scores: NDArray[np.float64]
+    sentences: NDArray[np.int64]
+    right: NDArray[np.bool_]
+    possible: int
+
+
+def judge(found: Sequence[Bead], gold: Sequence[Bead]) -> Judged:
+    """Compare the beads of a document with gold ones; null beads are left out on both sides."""
+    both = {(bead.source, bead.target) for bead in gold if bead.source and bead.target}
+    pairs = {(i, j) for source, target in both for i in source for j in target}
+    beads = [bead for bead in found if bead.source and bead.target]
+    right = [
+        (
+            (bead.source, bead.target) in both,
+            any((i, j) in pairs for i in bead.source for j in bead.target),
+        )
+        for bead in beads
+    ]
+    return Judged(
+        np.array([bead.score for bead in beads], np.float64),
+        np.array([len(bead.source) for bead in beads], np.int64),
+        np.array(right, bool).reshape(-1, 2),
+        sum(len(source) for source, _ in both),
+    )
+
+
+def known_yield(documents: Sequence[Judged], *, accuracy: float = 0.95, lax: bool = False) -> Yield:
+    """Return the yield at an accuracy that is counted.
 
     Args:
-        found: Beads of every document, with scores.
-        gold: Gold beads of every document, in the same order.
+        documents: The judged beads of each.
         accuracy: What is asked for.
-        lax: A bead is right if it shares a source and a target sentence with one gold bead.
+        lax: By the lax rule; else by the strict one.
 
     Returns:
         The yield; its ``accuracy`` and ``lax`` are the strict and the lax one, whichever chose the
         threshold.
-
-    Raises:
-        ValueError: Another number of documents.
     """
-    if len(found) != len(gold):
-        raise ValueError(f"found: expected {len(gold)} documents, as gold has, got {len(found)}")
-    scores: list[float] = []
-    sentences: list[int] = []
-    right: list[tuple[bool, bool]] = []
-    possible = 0
-    for beads, golden in zip(found, gold, strict=True):
-        both = {(b.source, b.target) for b in golden if b.source and b.target}
-        pairs = {(i, j) for source, target in both for i in source for j in target}
-        possible += sum(len(source) for source, _ in both)
-        for bead in beads:
-            if bead.source and bead.target:
-                scores.append(bead.score)
-                sentences.append(len(bead.source))
-                shared = any((i, j) in pairs for i in bead.source for j in bead.target)
-                right.append(((bead.source, bead.target) in both, shared))
-    values = np.array(scores, np.float64)
-    judged = np.array(right, bool).reshape(-1, 2)
-    wrong = values[~judged[:, int(lax)]]
-    best = highest_yield(values, sentences, wrong, possible=possible, accuracy=accuracy)
+    values = np.concatenate([np.zeros(0), *(each.scores for each in documents)])
+    sentences = np.concatenate([np.zeros(0, np.int64), *(each.sentences for each in documents)])
+    right = np.concatenate([np.zeros((0, 2), bool), *(each.right for each in documents)])
+    best = highest_yield(
+        values,
+        sentences,
+        values[~right[:, int(lax)]],
+        possible=sum(each.possible for each in documents),
+        accuracy=accuracy,
+    )
     if not best.beads:
         return replace(best, lax=0.0)
-    strict_share, lax_share = judged[values >= best.threshold].mean(axis=0)
+    strict_share, lax_share = right[values >= best.threshold].mean(axis=0)
     return replace(best, accuracy=float(strict_share), lax=float(lax_share))
 
 
