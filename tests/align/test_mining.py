@@ -202,6 +202,7 @@ def test_hopeless_and_empty_corpora_are_refused(tmp_path):
         ({"matching": "all"}, "matching: expected one of"),
         ({"accuracy": 1.0}, r"accuracy: expected between 0 and 1, got 1\.0"),
         ({"min_gain": -0.1}, r"min_gain: expected at least 0, got -0\.1"),
+        ({"least_cosine": 2.0}, r"least_cosine: expected 0 to 1, got 2\.0"),
         ({"rounds": 0}, "rounds: expected at least 1, got 0"),
         ({"epochs": 0}, "epochs: expected at least 1"),
         ({"tokenize": "klingon"}, "klingon"),

@@ -35,6 +35,7 @@ class MiningSettings:
         vectors: A file of word vectors for the first round, which else counts equal words alone
             (BLEU).
         matching: Of ABLEU.
+        least_cosine: Words whose vectors are less similar count as different.
         accuracy: What the estimate of the accuracy must reach, 0 to 1.
         rounds: How many at most, the first included.
         min_gain: A round must yield so much more than the best before, as a share of it, or it is
@@ -57,6 +58,7 @@ class MiningSettings:
     translate: str | None = None
     vectors: str | None = None
     matching: str = "source"
+    least_cosine: float = 0.35
     accuracy: float = 0.95
     rounds: int = 5
     min_gain: float = 0.01
@@ -74,6 +76,8 @@ class MiningSettings:
                 )
         if not 0 < self.accuracy < 1:
             raise ValueError(f"accuracy: expected between 0 and 1, got {self.accuracy}")
+        if not 0 <= self.least_cosine <= 1:
+            raise ValueError(f"least_cosine: expected 0 to 1, got {self.least_cosine}")
         if not self.min_gain >= 0:
             raise ValueError(f"min_gain: expected at least 0, got {self.min_gain}")
         for name in ("rounds", "dimension", "window", "epochs", "min_count"):

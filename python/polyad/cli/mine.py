@@ -99,6 +99,15 @@ def mine(
             help="How ABLEU counts: each n-gram with its best, or one to one.",
         ),
     ] = "source",
+    least_cosine: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            rich_help_panel=ALIGNING,
+            help="Words whose vectors are less similar count as different.",
+        ),
+    ] = 0.35,
     tokenize: Annotated[
         str,
         typer.Option(
@@ -208,6 +217,7 @@ def mine(
                 translate=translate,
                 vectors=None if vectors is None else str(vectors.absolute()),
                 matching=matching,
+                least_cosine=least_cosine,
                 accuracy=accuracy,
                 rounds=rounds,
                 min_gain=min_gain,

@@ -106,11 +106,14 @@ class Experiment:
         mode: Of the aligner.
         tokenize: Of the target and the translations.
         source_tokenize: Of the source.
-        documents: How many are made at most.
+        matching: Of ABLEU.
+        least_cosine: Of ABLEU: words whose vectors are less similar count as different.
+        skip: How many of the documents are left to others, to choose settings on.
+        documents: How many are measured at most.
         rows_per_document: Rows of each.
         apart: Share of the pages that train the vectors.
         disturbances: How the documents are disturbed.
-        accuracy: At which the yield is taken.
+        accuracy: Estimated, at which the loop takes its pairs.
         dimension: Of the vectors.
         window: Of word2vec-pair.
         epochs: Of both trainings.
@@ -122,7 +125,10 @@ class Experiment:
     mode: str = "bleualign"
     tokenize: str = "words"
     source_tokenize: str = "words"
-    documents: int = 300
+    matching: str = "source"
+    least_cosine: float = 0.35
+    skip: int = 0
+    documents: int = 200
     rows_per_document: int = 60
     apart: float = 0.5
     disturbances: Disturbances = field(default_factory=Disturbances)
@@ -142,11 +148,11 @@ class Experiment:
             make_documents(
                 rest,
                 rows_per_document=self.rows_per_document,
-                documents=self.documents,
+                documents=self.skip + self.documents,
                 disturbances=self.disturbances,
                 seed=self.seed,
             )
-        )
+        )[self.skip :]
         self.gold = [made.gold for made in self.made]
 
     def train(self) -> None:
@@ -183,7 +189,15 @@ class Experiment:
         """Yield the systems' names and beads."""
         yield "BLEU", self.align()
         for name, vectors in self.vectors.items():
-            yield f"ABLEU({name})", self.align(score="ableu", vectors=vectors)
+            yield (
+                f"ABLEU({name})",
+                self.align(
+                    score="ableu",
+                    vectors=vectors,
+                    matching=self.matching,
+                    threshold=self.least_cosine,
+                ),
+            )
 
     def loop(self, folder: Path, *, rounds: int = 4) -> Iterator[tuple[str, list[list[Bead]]]]:
         """Run the mining loop in a folder and yield the beads of each round."""
@@ -192,6 +206,8 @@ class Experiment:
             tokenize=self.tokenize,
             source_tokenize=self.source_tokenize,
             translate=GLOSS if self.translations is None else None,
+            matching=self.matching,
+            least_cosine=self.least_cosine,
             accuracy=self.accuracy,
             rounds=rounds,
             dimension=self.dimension,
@@ -256,7 +272,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--mode", default="bleualign", help="default: bleualign")
     parser.add_argument("--tokenize", default="words", help="of the target (default: words)")
     parser.add_argument("--source-tokenize", default="words", help="default: words")
-    parser.add_argument("--documents", type=int, default=300, help="default: 300")
+    parser.add_argument("--matching", default="source", help="default: source")
+    parser.add_argument("--least-cosine", type=float, default=0.35, help="default: 0.35")
+    parser.add_argument("--skip", type=int, default=0, help="documents left out (default: 0)")
+    parser.add_argument("--documents", type=int, default=200, help="default: 200")
+    parser.add_argument("--accuracy", type=float, default=0.95, help="of the loop (default: .95)")
     parser.add_argument("--epochs", type=int, default=10, help="of the vectors (default: 10)")
     parser.add_argument("--rounds", type=int, default=4, help="of the loop; 0: none (default: 4)")
     parser.add_argument("--seed", type=int, default=0)
@@ -274,7 +294,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             mode=options.mode,
             tokenize=options.tokenize,
             source_tokenize=options.source_tokenize,
+            matching=options.matching,
+            least_cosine=options.least_cosine,
+            skip=options.skip,
             documents=options.documents,
+            accuracy=options.accuracy,
             epochs=options.epochs,
             seed=options.seed,
         )
