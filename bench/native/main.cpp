@@ -30,7 +30,9 @@ int main(int argc, char** argv) {
     bench::register_squash(level);
     bench::register_em_routing(level);
     bench::register_routing(level);
+    bench::register_similarity(level);
   }
+  bench::register_ableu();
   bench::register_bleu();
   bench::register_gale_church();
   benchmark::RunSpecifiedBenchmarks();

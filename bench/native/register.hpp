@@ -15,8 +15,10 @@ void register_scan(Isa level);
 void register_squash(Isa level);
 void register_em_routing(Isa level);
 void register_routing(Isa level);
+void register_similarity(Isa level);
 
 // One level only: not compiled per instruction set.
+void register_ableu();
 void register_bleu();
 void register_gale_church();
 
