@@ -1,8 +1,6 @@
 #include "align/ngram.hpp"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -13,28 +11,8 @@
 namespace polyad::align {
 namespace {
 
-constexpr std::uint64_t kFree = ~std::uint64_t{0};
-constexpr double kNothing = -1.0;
 // A bound may be below the score that it bounds by rounding alone.
 constexpr double kRounding = 1e-9;
-
-std::uint64_t mixed(std::uint64_t x) {
-  x ^= x >> 32;
-  x *= 0xd6e8feb86659fd93u;
-  x ^= x >> 32;
-  x *= 0xd6e8feb86659fd93u;
-  return x ^ (x >> 32);
-}
-
-std::uint64_t key_of(std::uint32_t first, std::uint32_t second) {
-  return std::uint64_t{first} << 32 | second;
-}
-
-std::size_t power_of_two(std::size_t least) {
-  std::size_t size = 16;
-  while (size < least) size *= 2;
-  return size;
-}
 
 // As ngram_rows_cpu.hpp, for the counts of long sources.
 std::int64_t places_within(const std::uint32_t* values, std::int64_t size, std::uint32_t low,
@@ -46,166 +24,12 @@ std::int64_t places_within(const std::uint32_t* values, std::int64_t size, std::
   return found;
 }
 
-constexpr int kLogs = 1024;
-
-std::array<double, kLogs> make_logs() {
-  std::array<double, kLogs> logs{};
-  for (int n = 0; n < kLogs; ++n) logs[n] = std::log(static_cast<double>(n));
-  return logs;
-}
-
-// log x; whole numbers, which clipped counts are, from a table.
-double log_of(double x) {
-  static const std::array<double, kLogs> logs = make_logs();
-  const auto whole = x < kLogs ? static_cast<int>(x) : 0;
-  return whole > 0 && whole == x ? logs[whole] : std::log(x);
-}
-
 template <class T>
 void at_least(std::vector<T>& values, std::size_t size) {
   if (values.size() < size) values.resize(size);
 }
 
 }  // namespace
-
-double pair_score(const double* counts, int max_n, std::int32_t source_length,
-                  std::int32_t target_length) {
-  return pair_score(counts, counts, max_n, source_length, target_length);
-}
-
-double pair_score(const double* counts, const double* back_counts, int max_n,
-                  std::int32_t source_length, std::int32_t target_length) {
-  const double h = source_length, r = target_length;
-  double a = 0, b = 0;
-  for (int k = 0; k < max_n; ++k) {
-    a += log_of(counts[k]) - log_of(h - k);
-    b += log_of(back_counts[k]) - log_of(r - k);
-  }
-  const double forward = std::exp(a / max_n + std::min(0.0, 1 - r / h));
-  if (!(forward > 0)) return kNothing;
-  const double backward = std::exp(b / max_n + std::min(0.0, 1 - h / r));
-  return 2 * forward * backward / (forward + backward);
-}
-
-// --- CommonNgrams --------------------------------------------------------------------------------
-
-void CommonNgrams::begin(const Words& source, const Words& target) {
-  rows_ = source.size;
-  words_ = (target.size + 63) / 64;
-  bits_.resize(rows_ * words_);
-  for (std::int64_t i = 0; i < rows_; ++i) {
-    for (std::int64_t w = 0; w < words_; ++w) {
-      const std::int32_t* ids = target.ids + 64 * w;
-      const auto size = std::min<std::int32_t>(64, target.size - 64 * static_cast<int>(w));
-      const std::int32_t word = source.ids[i];
-      std::uint8_t equal[64] = {};
-      for (std::int32_t j = 0; j < size; ++j) equal[j] = ids[j] == word;
-      std::uint64_t bits = 0;
-      for (std::int32_t j = 0; j < size; j += 8) {
-        std::uint64_t eight;
-        std::memcpy(&eight, equal + j, 8);
-        // the product gathers the low bits of the eight bytes in its highest byte
-        bits |= (eight * 0x0102040810204080u >> 56) << j;
-      }
-      bits_[i * words_ + w] = bits;
-    }
-  }
-}
-
-std::int32_t CommonNgrams::next() {
-  used_.assign(words_, 0);
-  std::int32_t count = 0;
-  for (std::int64_t i = 0; i < rows_; ++i) {
-    const std::uint64_t* row = bits_.data() + i * words_;
-    for (std::int64_t w = 0; w < words_; ++w) {
-      const std::uint64_t left = row[w] & ~used_[w];
-      if (left != 0) {
-        used_[w] |= left & -left;
-        ++count;
-        break;
-      }
-    }
-  }
-  // an n-gram one word longer is there where this one is, and the next one a place further
-  --rows_;
-  for (std::int64_t i = 0; i < rows_; ++i) {
-    std::uint64_t* row = bits_.data() + i * words_;
-    const std::uint64_t* below = row + words_;
-    for (std::int64_t w = 0; w < words_; ++w) {
-      const std::uint64_t carried = w + 1 < words_ ? below[w + 1] << 63 : 0;
-      row[w] &= below[w] >> 1 | carried;
-    }
-  }
-  return count;
-}
-
-double pair_score(const Words& source, const Words& target, int max_n, CommonNgrams& common) {
-  if (source.size < max_n || target.size < max_n) return kNothing;
-  // the table of bits grows with the product of the lengths
-  if (static_cast<std::int64_t>(source.size) * target.size > 1 << 20) {
-    NgramIndex index;
-    NgramIndex::Desk desk;
-    std::vector<PairScore> best;
-    index.build(&target, 1, max_n);
-    index.look_up(source, 1, desk, best);
-    return best.empty() ? kNothing : best[0].score;
-  }
-  common.begin(source, target);
-  double counts[kMaxOrder];
-  for (int k = 0; k < max_n; ++k) {
-    counts[k] = common.next();
-    if (counts[k] == 0) return kNothing;
-  }
-  return pair_score(counts, max_n, source.size, target.size);
-}
-
-// --- PairNumbers ---------------------------------------------------------------------------------
-
-void PairNumbers::reset(std::size_t expected) {
-  resize(power_of_two(expected + expected / 2));
-  taken_ = 0;
-}
-
-std::size_t PairNumbers::slot_of(std::uint64_t key) const {
-  // the upper bits of the product depend on all of the key's
-  std::size_t slot = (key ^ key >> 32) * 0x9e3779b97f4a7c15u >> shift_;
-  while (keys_[slot] != kFree && keys_[slot] != key) slot = (slot + 1) & mask_;
-  return slot;
-}
-
-std::int32_t PairNumbers::insert(std::uint32_t first, std::uint32_t second, std::int32_t fresh) {
-  const std::uint64_t key = key_of(first, second);
-  std::size_t slot = slot_of(key);
-  if (keys_[slot] == key) return values_[slot];
-  if (4 * (taken_ + 1) > 3 * keys_.size()) {
-    const std::vector<std::uint64_t> keys = std::move(keys_);
-    const std::vector<std::int32_t> values = std::move(values_);
-    resize(2 * keys.size());
-    for (std::size_t old = 0; old < keys.size(); ++old) {
-      if (keys[old] == kFree) continue;
-      const std::size_t place = slot_of(keys[old]);
-      keys_[place] = keys[old];
-      values_[place] = values[old];
-    }
-    slot = slot_of(key);
-  }
-  keys_[slot] = key;
-  values_[slot] = fresh;
-  ++taken_;
-  return fresh;
-}
-
-std::int32_t PairNumbers::find(std::uint32_t first, std::uint32_t second) const {
-  const std::size_t slot = slot_of(key_of(first, second));
-  return keys_[slot] == kFree ? kNone : values_[slot];
-}
-
-void PairNumbers::resize(std::size_t slots) {
-  keys_.assign(slots, kFree);
-  values_.resize(slots);
-  mask_ = slots - 1;
-  shift_ = 64 - std::countr_zero(slots);
-}
 
 // --- NgramIndex: build ---------------------------------------------------------------------------
 
@@ -253,9 +77,10 @@ NgramIndex::KeySet NgramIndex::add_grams(const Words& words, std::int32_t target
       if (grams.last[gram] != target + 1) {
         grams.last[gram] = target + 1;
         grams.times[gram] = 0;
-        const std::uint64_t mark = mixed(key_of(gram + 1, k + 1));
+        const std::uint64_t mark =
+            mixed_bits(std::uint64_t{static_cast<std::uint32_t>(gram + 1)} << 32 | (k + 1u));
         keys.sum += mark;
-        keys.other_sum += mixed(mark + 0x9e3779b97f4a7c15u);
+        keys.other_sum += mixed_bits(mark + 0x9e3779b97f4a7c15u);
       } else {
         gram = grams.repeats.insert(gram, ++grams.times[gram], grams.count);
         if (gram == grams.count) {
@@ -445,61 +270,6 @@ void NgramIndex::weigh(std::int32_t candidate, std::int32_t shared, std::int32_t
     best.insert(std::upper_bound(best.begin(), best.end(), found, better), found);
     if (static_cast<int>(best.size()) == top_k) threshold = std::log(best.back().score);
   }
-}
-
-// --- ScoreBounds ---------------------------------------------------------------------------------
-
-void ScoreBounds::begin(int max_n) {
-  if (max_n == max_n_) return;
-  max_n_ = max_n;
-  rows_.clear();
-  rows_.resize(kLengths);
-  of_counts_.resize(kLengths);
-  for (int n = 0; n < kLengths; ++n) of_counts_[n] = std::log(static_cast<double>(n)) / max_n;
-}
-
-const ScoreBounds::Row* ScoreBounds::row(std::int32_t length) {
-  if (length >= kLengths) return nullptr;
-  std::unique_ptr<Row>& row = rows_[length];
-  if (row == nullptr) {
-    row = std::make_unique<Row>();
-    row->most = -std::numeric_limits<double>::infinity();
-    for (std::int32_t r = max_n_; r < kLengths; ++r) {
-      row->rest[r] = rest_of(length, r);
-      row->whole[r] = whole_of(length, r);
-      row->longer[r] = row->whole[r] - (max_n_ > 1 ? of_count(std::min(length, r)) : 0.0);
-      // falls from the source's length on: longer targets are covered by the last one here
-      row->most = std::max(row->most, row->whole[r]);
-    }
-  }
-  return row.get();
-}
-
-double ScoreBounds::rest(const Row* row, std::int32_t length, std::int32_t target_length) const {
-  return row != nullptr && target_length < kLengths ? row->rest[target_length]
-                                                    : rest_of(length, target_length);
-}
-
-double ScoreBounds::whole(const Row* row, std::int32_t length, std::int32_t target_length) const {
-  return row != nullptr && target_length < kLengths ? row->whole[target_length]
-                                                    : whole_of(length, target_length);
-}
-
-double ScoreBounds::of_count(double count) const {
-  return count < kLengths ? of_counts_[static_cast<int>(count)] : std::log(count) / max_n_;
-}
-
-double ScoreBounds::rest_of(std::int32_t length, std::int32_t target_length) const {
-  const double h = length, r = target_length;
-  double sum = 0;
-  for (int k = 0; k < max_n_; ++k) sum += log_of(h - k) + log_of(r - k);
-  return (std::min(0.0, 1 - r / h) + std::min(0.0, 1 - h / r) - sum / max_n_) / 2;
-}
-
-double ScoreBounds::whole_of(std::int32_t length, std::int32_t target_length) const {
-  double sum = rest_of(length, target_length);
-  for (int k = 0; k + 1 < max_n_; ++k) sum += of_count(std::min(length, target_length) - k);
-  return sum;
 }
 
 void ngram_scores(const NgramScoresArgs& args) {

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from itertools import chain
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,36 +12,12 @@ from polyad import _arrays as arrays
 from polyad import _backend
 from polyad._sentences import Sentences, Vocabulary, offsets_of
 from polyad.align.documents import Alignment, Document
+from polyad.align.numbering import Array, Text, characters_of, native_text
 from polyad.align.tokenizers import tokenizer
 from polyad.align.vectors import WordVectors
 from polyad.ops._align_ableu import MATCHINGS, Matching, soft_scores
 from polyad.ops._align_ngram import MAX_ORDER
 from polyad.ops._align_similarity import MOST_NEIGHBOURS, WordSimilarity
-
-Array = np.ndarray[Any, Any]
-
-SKIPPED = "<skipped>"
-CAPITAL_SIGMA = "\u03a3"  # as the last letter of a word it has another lower case than alone
-LAST_CASED = 0x20000  # no letter from here on has a lower case
-# Stands for U+0130 among characters, whose lower case is two code points but one word.
-DOTTED_I = "\U0010fffe"
-
-
-class _Text(NamedTuple):
-    """Sentences of all documents, as the kernels take them."""
-
-    ids: Array
-    offsets: Array
-    characters: Array
-
-    def arguments(self) -> tuple[int, int, int, int]:
-        address = _backend.cpu.address
-        return (
-            address(self.ids),
-            address(self.offsets),
-            len(self.characters),
-            address(self.characters),
-        )
 
 
 class BleualignMode:
@@ -190,7 +165,7 @@ class BleualignMode:
         return _alignments(documents, *found)
 
     def _translation(
-        self, text: _Text, other: _Text, similarity: WordSimilarity | None, kept: list[Array]
+        self, text: Text, other: Text, similarity: WordSimilarity | None, kept: list[Array]
     ) -> tuple[tuple[int, int, int, int], int, int, int]:
         """Return a translation as the kernel takes it, with its links where these are soft."""
         if similarity is None or self.length_only:
@@ -211,20 +186,20 @@ class BleualignMode:
 
     def _encoder(
         self,
-    ) -> tuple[Callable[[list[Sequence[str]]], _Text], Callable[[], list[str]]]:
+    ) -> tuple[Callable[[list[Sequence[str]]], Text], Callable[[], list[str]]]:
         """Return what numbers the words of texts, all with one vocabulary, and what tells them."""
         if self.split is None:
             native = _backend.cpu.AlignVocabulary()
             return (
-                lambda texts: _native_text(native, texts, self.char_level),
+                lambda texts: native_text(native, texts, self.char_level),
                 lambda: [word.decode("utf-8", "surrogatepass") for word in native.words()],
             )
         split, vocabulary = self.split, Vocabulary()
 
-        def encode(texts: list[Sequence[str]]) -> _Text:
+        def encode(texts: list[Sequence[str]]) -> Text:
             lines = list(chain.from_iterable(texts))
             sentences = vocabulary.encode(split(lines))
-            return _Text(sentences.ids, sentences.offsets, _characters(lines))
+            return Text(sentences.ids, sentences.offsets, characters_of(lines))
 
         return encode, lambda: vocabulary.words
 
@@ -239,65 +214,6 @@ def _passed(similarity: WordSimilarity | None) -> list[Any]:
         for side in (similarity, similarity.back)
     )
     return [sides, sides]
-
-
-def _native_text(vocabulary: Any, texts: list[Sequence[str]], characters: bool) -> _Text:
-    """Tokenise by Bleualign's rule, or into characters."""
-    lines = list(chain.from_iterable(texts))
-    if not lines:
-        return _Text(np.zeros(0, np.int32), np.zeros(1, np.int32), np.zeros(0, np.int32))
-    lower = _lower_case()
-    address = _backend.cpu.address(lower)
-
-    def tokens(text: str) -> tuple[Array, Array, Array] | None:
-        data = text.encode("utf-8", "surrogatepass")
-        found: tuple[Array, Array, Array] | None
-        found = vocabulary.tokenize(data, characters, address, len(lower))
-        return found
-
-    found = tokens("\n".join(lines))
-    if found is None or len(found[2]) != len(lines):
-        plain = [_plain(line, characters) for line in lines]
-        found = tokens("\n".join(plain))
-        assert found is not None
-        for place, (line, own) in enumerate(zip(plain, lines, strict=True)):
-            if line is not own:
-                found[2][place] = len(own.strip())
-    return _Text(*found)
-
-
-def _plain(line: str, characters: bool) -> str:
-    """Return a sentence without what the kernel leaves to Python, itself where there is nothing."""
-    if "\n" in line:
-        line = line if characters else line.replace(SKIPPED, "")
-        line = line.replace("-\n", "").replace("\n", " ")
-    if "İ" not in line and CAPITAL_SIGMA not in line:
-        return line
-    if characters:
-        return line.replace("İ", DOTTED_I).replace(CAPITAL_SIGMA, CAPITAL_SIGMA.lower())
-    line = line.replace(SKIPPED, "").replace("İ", "İ".lower())
-    # str.lower looks at the neighbours of a sigma; entities end and begin with no letter
-    pairs = zip(line, line.lower(), strict=True)
-    return "".join(low if letter == CAPITAL_SIGMA else letter for letter, low in pairs)
-
-
-@cache
-def _lower_case() -> Array:
-    """Return the lower case of code points; 0 where it is not one, or hangs on the neighbours."""
-    codes = np.arange(LAST_CASED, dtype=np.uint32)
-    special = np.array([ord("İ"), ord(CAPITAL_SIGMA), *range(0xD800, 0xE000)])
-    codes[special] = ord("x")
-    lower = np.frombuffer(
-        codes.tobytes().decode("utf-32-le").lower().encode("utf-32-le"), np.uint32
-    )
-    lower = lower.copy()
-    lower[special[:2]] = 0
-    lower[special[2:]] = special[2:]
-    return lower
-
-
-def _characters(lines: Sequence[str]) -> Array:
-    return np.fromiter((len(line.strip()) for line in lines), np.int32, len(lines))
 
 
 def _alignments(

@@ -127,5 +127,7 @@ def best_path(source: Any, target: Any, score: Any) -> np.ndarray[Any, Any]:
     j = np.ascontiguousarray(numbered.astype(np.int32)[order])
     w = np.ascontiguousarray(score[order])
     address = _backend.cpu.address
-    path = _backend.cpu.align_best_path(address(i), address(j), address(w), len(i), len(places))
-    return order[path]
+    path: np.ndarray[Any, Any] = order[
+        _backend.cpu.align_best_path(address(i), address(j), address(w), len(i), len(places))
+    ]
+    return path
