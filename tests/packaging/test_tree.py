@@ -68,6 +68,23 @@ def test_every_kernel_group_has_its_twins(root):
     assert missing == []
 
 
+def test_every_text_group_has_its_native_test(root):
+    """Groups that are no kernels, as what they give depends on the text: those that are bound."""
+    groups = {
+        (family, group)
+        for path in root.glob("csrc/bindings/*_cpu.cpp")
+        for family, group in re.findall(r'#include "(align)/(\w+)\.hpp"', path.read_text())
+        if (root / f"csrc/{family}/{group}.cpp").exists()
+    }
+    assert ("align", "ngram") in groups
+    missing = [
+        f"tests/native/{family}_{group}_test.cpp"
+        for family, group in sorted(groups)
+        if not (root / f"tests/native/{family}_{group}_test.cpp").exists()
+    ]
+    assert missing == []
+
+
 def test_every_public_op_has_its_reference_and_its_tests(root):
     for family in polyad.ops.__all__:
         module = getattr(polyad.ops, family)
