@@ -116,7 +116,7 @@ class Experiment:
         accuracy: Estimated, at which the loop takes its pairs.
         dimension: Of the vectors.
         window: Of word2vec-pair.
-        epochs: Of both trainings.
+        epochs: Of both trainings; the loop has its own rule.
         seed: Of everything that is drawn.
     """
 
@@ -135,7 +135,7 @@ class Experiment:
     accuracy: float = 0.95
     dimension: int = 100
     window: int = 10
-    epochs: int = 10
+    epochs: int = 5
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -212,7 +212,6 @@ class Experiment:
             rounds=rounds,
             dimension=self.dimension,
             window=self.window,
-            epochs=self.epochs,
             seed=self.seed,
         )
         run = begin(folder, settings, {})
@@ -277,7 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--skip", type=int, default=0, help="documents left out (default: 0)")
     parser.add_argument("--documents", type=int, default=200, help="default: 200")
     parser.add_argument("--accuracy", type=float, default=0.95, help="of the loop (default: .95)")
-    parser.add_argument("--epochs", type=int, default=10, help="of the vectors (default: 10)")
+    parser.add_argument("--epochs", type=int, default=5, help="of the vectors (default: 5)")
     parser.add_argument("--rounds", type=int, default=4, help="of the loop; 0: none (default: 4)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
