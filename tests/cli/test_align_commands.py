@@ -59,6 +59,14 @@ def test_takes_all_options_of_bleualign(polyad, texts):
     assert (texts / "out-t").read_text() == TARGET
 
 
+def test_the_mode_accurate(polyad, texts):
+    result = polyad(*ALIGN[:5], "--mode", "accurate", "--srctotarget", "m", "-o", "out")
+    assert result.code == 0, result.err
+    assert (texts / "out-t").read_text() == TARGET
+    words = ["--filter", "sentences", "--bleu_n", "3", "--tokenize", "characters"]
+    assert polyad(*ALIGN, "--mode", "accurate", "-o", "out", *words).code == 0
+
+
 def test_null_beads_go_where_nothing_is_lost(polyad, texts):
     (texts / "t").write_text(TARGET + "Something else altogether follows.\n")
     assert polyad(*ALIGN, "-o", "out", "--printempty").code == 0
@@ -228,6 +236,18 @@ BAD = {
         ["--score", "ableu"],
         2,
         "--score ableu and --vectors go together",
+    ),
+    "option of the other mode": (
+        {},
+        ["--mode", "accurate", "--galechurch"],
+        2,
+        "--galechurch has no meaning with --mode accurate",
+    ),
+    "n-grams of the other mode": (
+        {},
+        ["--mode", "accurate", "--bleu_n", "3"],
+        2,
+        "--bleu_n has no",
     ),
     "split without languages": (
         {},

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from copy import copy
-from pathlib import Path
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from polyad.cli import align_options as options
-from polyad.cli.console import err, one_of, progress, use_threads
+from polyad.cli.align_job import Job
+from polyad.cli.console import one_of, use_threads
 
 if TYPE_CHECKING:
-    from polyad.align import Aligner, Alignment, Document
+    from polyad.align import Document
 
 MAX_LINE = 64 * 2**20
 
@@ -91,17 +88,18 @@ def align(
     if (score == "ableu") != (vectors is not None):
         raise typer.BadParameter("--score ableu and --vectors go together")
     use_threads(threads)
-    chosen: dict[str, Any] = {}
-    for name, value, default in (
-        ("max_n", max_n, 2),
-        ("char_level", char_level, False),
-        ("length_only", length_only, False),
-        ("tokenize", tokenize, None),
-        ("score", score, "bleu"),
-        ("matching", matching, "source"),
-    ):
-        if value != default:
-            chosen[name] = value
+    chosen = _mode_options(
+        mode,
+        max_n=(max_n, 2),
+        char_level=(char_level, False),
+        length_only=(length_only, False),
+        tokenize=(tokenize, None),
+        score=(score, "bleu"),
+        matching=(matching, "source"),
+        vectors=(vectors, None),
+    )
+    if mode == "accurate" and filter_by is None and max_n != 2:
+        raise typer.BadParameter("--bleu_n has no meaning with --mode accurate")
     read: Iterable[Document] = formats.read(
         reading,
         *sources,
@@ -112,8 +110,8 @@ def align(
     )
     if split:
         read = _split(read, str(source_language), str(target_language))
-    job = _Job(
-        Aligner(mode, **chosen, **_vectors(vectors)),
+    job = Job(
+        Aligner(mode, **chosen),
         writing,
         output,
         verbosity,
@@ -212,12 +210,31 @@ def _output_format(given: str | None, output: str | None, reading: str) -> str:
     return writing
 
 
-def _vectors(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    from polyad.align.vectors import WordVectors
+OPTIONS = {
+    "max_n": "--bleu_n",
+    "char_level": "--bleu_charlevel",
+    "length_only": "--galechurch",
+    "tokenize": "--tokenize",
+    "score": "--score",
+    "matching": "--matching",
+    "vectors": "--vectors",
+}
 
-    return {"vectors": WordVectors.load(path)}
+
+def _mode_options(mode: str, **given: tuple[Any, Any]) -> dict[str, Any]:
+    """What differs from its default, for a mode that knows it."""
+    chosen = {name: value for name, (value, default) in given.items() if value != default}
+    if mode == "accurate":
+        from polyad.align.accurate import AccurateMode
+
+        chosen.pop("max_n", None)  # of the filter, then
+        for name in chosen.keys() - signature(AccurateMode).parameters.keys():
+            raise typer.BadParameter(f"{OPTIONS[name]} has no meaning with --mode accurate")
+    if "vectors" in chosen:
+        from polyad.align.vectors import WordVectors
+
+        chosen["vectors"] = WordVectors.load(chosen["vectors"])
+    return chosen
 
 
 def _split(documents: Iterable[Document], source: str, target: str) -> Iterator[Document]:
@@ -225,169 +242,3 @@ def _split(documents: Iterable[Document], source: str, target: str) -> Iterator[
 
     for document in documents:
         yield split_document(document, source, target)
-
-
-class _Job:
-    """Aligns, writes, and says what it did."""
-
-    def __init__(
-        self,
-        aligner: Aligner,
-        writing: str,
-        output: str | None,
-        verbosity: int,
-        batch_sentences: int,
-        **writer_options: Any,
-    ) -> None:
-        self.aligner = aligner
-        self.writing = writing
-        self.output = None if output in (None, "-") else output
-        self.verbosity = verbosity
-        self.batch_sentences = batch_sentences
-        self.writer_options = writer_options
-        self.started = time.perf_counter()
-        self.documents = self.beads = self.left_out = 0
-        self.sentences, self.used = [0, 0], [0, 0]
-        self.remark = ""
-
-    def run(self, documents: Iterable[Document]) -> None:
-        """Write beads as they are found."""
-        from polyad.align import formats
-
-        target = self.output or "-"
-        try:
-            with formats.open_writer(self.writing, target, **self.writer_options) as writer:
-                for alignment in self._aligned(documents):
-                    writer.write(_as_shown(alignment))
-                    if self.output is None:
-                        writer.flush()
-            self.left_out = writer.left_out
-        except BrokenPipeError:
-            if self.output is not None:
-                raise
-            _forget_stdout()
-        self._say()
-
-    def run_filtered(self, documents: Iterable[Document], **how: Any) -> None:
-        """Write what a filter keeps, and where there is a place for it what it does not."""
-        from polyad.align import formats
-        from polyad.align.filters import filter_alignments
-
-        found = list(self._aligned(documents))
-        kept, foreign, below = filter_alignments(found, **how)
-        plain = {**self.writer_options, "nulls": False, "blank_documents": False}
-        targets = [(self.output or "-", kept, plain)]
-        if self.output is not None:
-            # A sentence of a bead that is not kept is in no null bead: nothing is there twice.
-            nulls = map(_nulls_of, found) if self.writer_options["nulls"] else ()
-            bad = _bad_name(self.output, self.writing)
-            targets.append((bad, [*foreign, *below, *nulls], plain))
-        try:
-            with ExitStack() as stack:
-                for target, alignments, options_ in targets:
-                    writer = stack.enter_context(
-                        formats.open_writer(self.writing, target, **options_)
-                    )
-                    for alignment in alignments:
-                        writer.write(_as_shown(alignment))
-                    self.left_out += writer.left_out
-        except BrokenPipeError:
-            if self.output is not None:
-                raise
-            _forget_stdout()
-        count = sum(len(one.beads) for one in kept)
-        self.remark = f", {count:,} kept"
-        self._say()
-
-    def _aligned(self, documents: Iterable[Document]) -> Iterator[Alignment]:
-        """Yield alignments, counted, under a bar."""
-        with progress() as bars:
-            bar = bars.add_task(
-                "aligning",
-                total=None,
-                note="",
-                rate=0.0,
-                unit="documents",
-                visible=self.verbosity > 0,
-            )
-
-            def show(count: int) -> None:
-                rate = count / max(time.perf_counter() - self.started, 1e-9)
-                bars.update(bar, completed=count, rate=rate, note=f"{self.beads:,} beads")
-
-            for alignment in self.aligner.align_all(
-                documents, batch_sentences=self.batch_sentences, progress=show
-            ):
-                self._count(alignment)
-                yield alignment
-
-    def _count(self, alignment: Alignment) -> None:
-        beads, document = alignment.beads, alignment.document
-        self.documents += 1
-        self.beads += len(beads)
-        for side, sentences in enumerate((document.source, document.target)):
-            self.sentences[side] += len(sentences)
-            self.used[side] += len({i for bead in beads for i in (bead.source, bead.target)[side]})
-        if self.verbosity > 1:
-            for bead in beads:
-                sides = " - ".join(",".join(map(str, s)) for s in (bead.source, bead.target))
-                print(f"alignment: {sides}  {bead.label} {bead.score:.4f}", file=sys.stderr)
-
-    def _say(self) -> None:
-        if not self.verbosity:
-            return
-        documents = "document" if self.documents == 1 else "documents"
-        (n, m), (i, j) = self.sentences, self.used
-        text = (
-            f"{self.documents:,} {documents}, {self.beads:,} beads{self.remark}; left out "
-            f"{n - i:,} of {n:,} source and {m - j:,} of {m:,} target sentences; "
-            f"{time.perf_counter() - self.started:.2f} s"
-        )
-        if self.left_out:
-            text += f"; {self.left_out:,} beads have no place in {self.writing}"
-        err().print(text, soft_wrap=True)
-
-
-def _forget_stdout() -> None:
-    """Nobody reads what is written: stop without a word, also when Python closes stdout."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _nulls_of(alignment: Alignment) -> Alignment:
-    """The null beads alone."""
-    import numpy as np
-
-    from polyad.align import LABELS, Alignment
-
-    beads = [bead for bead in alignment.beads_with_nulls() if not (bead.source and bead.target)]
-    spans = [(*_span(bead.source), *_span(bead.target)) for bead in beads]
-    return Alignment(
-        alignment.document,
-        np.array(spans, np.int32).reshape(-1, 4),
-        np.full(len(beads), np.nan),
-        np.full(len(beads), LABELS.index("NULL"), np.int8),
-    )
-
-
-def _span(side: tuple[int, ...]) -> tuple[int, int]:
-    return (side[0], side[-1] + 1) if side else (0, 0)
-
-
-def _as_shown(alignment: Alignment) -> Alignment:
-    """The alignment with the texts that outputs show, where others were compared."""
-    texts = getattr(alignment.document, "shown", None)
-    if texts is None:
-        return alignment
-    made = copy(alignment)
-    made.document = texts
-    return made
-
-
-def _bad_name(output: str, writing: str) -> str:
-    """X-bad; of X.jsonl.gz X-bad.jsonl.gz. A moses name has no suffix but that of a compression."""
-    from polyad.align.streams import compression_of
-
-    packed = compression_of(output)
-    stem = output[: len(output) - len(packed)]
-    suffix = "" if writing == "moses" else Path(stem).suffix
-    return f"{stem[: len(stem) - len(suffix)]}-bad{suffix}{packed}"
