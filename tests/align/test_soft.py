@@ -23,7 +23,7 @@ def made(rng):
 
 def test_links_find_the_translation(made):
     source, target, vectors = made
-    view = SoftView(source, target, vectors)
+    view = SoftView.of_words(source, target, vectors)
     i, j, score = view.links(top_k=1)
     filled = [k for k in range(40) if source[k]]
     assert i.tolist() == filled
@@ -34,7 +34,7 @@ def test_links_find_the_translation(made):
 @pytest.mark.parametrize("matching", ["source", "one_to_one"])
 def test_links_are_those_of_the_reference(made, matching):
     source, target, vectors = made
-    view = SoftView(source, target, vectors, neighbours=3, threshold=0.2)
+    view = SoftView.of_words(source, target, vectors, neighbours=3, threshold=0.2)
     size = len(view.words)
     df = [max(sum(w in s for s in source), sum(w in s for s in target)) for w in view.words]
     np.testing.assert_allclose(view.weights, np.log(41 / np.array(df)))
@@ -53,7 +53,7 @@ def test_links_are_those_of_the_reference(made, matching):
 
 def test_rows_are_what_words_stand_for(made):
     source, target, vectors = made
-    view = SoftView(source, target, vectors)
+    view = SoftView.of_words(source, target, vectors)
     rows, others = view.rows(best=2)
     in_target = {word for sentence in target for word in sentence}
     for place in range(40):
@@ -76,7 +76,7 @@ def test_rows_are_what_words_stand_for(made):
 def test_empty_sides(made):
     vectors = made[2]
     for source, target in (([], []), ([[]], [["x1"]]), ([["w1"]], []), ([["no"]], [["none"]])):
-        view = SoftView(source, target, vectors)
+        view = SoftView.of_words(source, target, vectors)
         assert len(view.links()[0]) == 0
         rows, others = view.rows()
         assert (len(rows.offsets), len(others.offsets)) == (len(source) + 1, len(target) + 1)

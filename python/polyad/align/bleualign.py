@@ -13,6 +13,7 @@ from polyad import _backend
 from polyad._sentences import Sentences, Vocabulary, offsets_of
 from polyad.align.documents import Alignment, Document
 from polyad.align.numbering import Array, Text, characters_of, native_text
+from polyad.align.soft import SoftView
 from polyad.align.tokenizers import tokenizer
 from polyad.align.vectors import WordVectors
 from polyad.ops._align_ableu import MATCHINGS, Matching, soft_scores
@@ -46,7 +47,9 @@ class BleualignMode:
         score: 'bleu'; or 'ableu', by which words with similar vectors count too
             (`polyad.ops.align.ableu`, both directions).
         vectors: Of the words, for 'ableu': of the target's language, or of both languages
-            (`polyad.align.vectors.train_word2vec_pair`), which needs no translation.
+            (`polyad.align.vectors.train_word2vec_pair`), which needs no translation: single words
+            are compared then, rare ones count more (`polyad.align.soft.SoftView`), and ``max_n`` is
+            not read.
         matching: Of 'ableu': 'source' or 'one_to_one'.
         neighbours: Of 'ableu': how many similar words each word has, at most, among those of its
             document.
@@ -134,13 +137,23 @@ class BleualignMode:
             encode([d.back_translations[t] for d in documents])
             for t in range(len(documents[0].back_translations))
         ]
-        similarity = None
-        if self.vectors is not None:
+        similarity, max_n = None, self.max_n
+        view: SoftView | None = None
+        if self.vectors is not None and not translations and not back_translations:
+            translations, max_n = [source], 1
+            view = SoftView(
+                Sentences(source.ids, source.offsets),
+                Sentences(target.ids, target.offsets),
+                words(),
+                self.vectors,
+                neighbours=self.neighbours,
+                threshold=self.threshold,
+            )
+            similarity = view.similarity
+        elif self.vectors is not None:
             similarity = self.vectors.similarity(
                 words(), top_k=self.neighbours, threshold=self.threshold
             )
-            if not translations and not back_translations:
-                translations = [source]
         kept: list[Array] = []  # as long as the kernel reads them
         source_documents = offsets_of([len(d.source) for d in documents]).astype(np.int64)
         target_documents = offsets_of([len(d.target) for d in documents]).astype(np.int64)
@@ -151,9 +164,9 @@ class BleualignMode:
             len(documents),
             source.arguments(),
             target.arguments(),
-            [self._translation(text, target, similarity, kept) for text in translations],
-            [self._translation(text, source, similarity, kept) for text in back_translations],
-            self.max_n,
+            [self._translation(text, target, similarity, view, kept) for text in translations],
+            [self._translation(text, source, similarity, None, kept) for text in back_translations],
+            max_n,
             self.top_k,
             self.max_join,
             self.gap_links,
@@ -165,19 +178,27 @@ class BleualignMode:
         return _alignments(documents, *found)
 
     def _translation(
-        self, text: Text, other: Text, similarity: WordSimilarity | None, kept: list[Array]
+        self,
+        text: Text,
+        other: Text,
+        similarity: WordSimilarity | None,
+        view: SoftView | None,
+        kept: list[Array],
     ) -> tuple[tuple[int, int, int, int], int, int, int]:
         """Return a translation as the kernel takes it, with its links where these are soft."""
         if similarity is None or self.length_only:
             return text.arguments(), 0, 0, 0
-        source, target, score = soft_scores(
-            Sentences(text.ids, text.offsets),
-            Sentences(other.ids, other.offsets),
-            similarity,
-            max_n=self.max_n,
-            top_k=self.top_k,
-            matching=self.matching,
-        )
+        if view is not None:
+            source, target, score = view.links(top_k=self.top_k, matching=self.matching)
+        else:
+            source, target, score = soft_scores(
+                Sentences(text.ids, text.offsets),
+                Sentences(other.ids, other.offsets),
+                similarity,
+                max_n=self.max_n,
+                top_k=self.top_k,
+                matching=self.matching,
+            )
         offsets = np.searchsorted(source, np.arange(len(text.characters) + 1)).astype(np.int64)
         links = [offsets, np.ascontiguousarray(target), np.ascontiguousarray(score)]
         kept.extend(links)

@@ -33,26 +33,27 @@ class SoftView:
         w(g) = log((N + 1) / df_g)
 
     Args:
-        source: The words of each source sentence.
-        target: The words of each target sentence.
-        vectors: Of the words of both.
+        source: The sentences of the source, as word numbers.
+        target: The sentences of the target.
+        words: The words that the numbers stand for.
+        vectors: Of the words of both languages.
         neighbours: How many words of the other side a word is like, at least.
         threshold: The least cosine of like words, 0 .. 1.
     """
 
     def __init__(
         self,
-        source: Sequence[Sequence[str]],
-        target: Sequence[Sequence[str]],
+        source: Sentences,
+        target: Sentences,
+        words: Sequence[str],
         vectors: WordVectors,
         *,
         neighbours: int = 8,
         threshold: float = 0.35,
     ) -> None:
-        vocabulary = Vocabulary()
-        self.source = vocabulary.encode(source)
-        self.target = vocabulary.encode(target)
-        self.words = vocabulary.words
+        self.source = source
+        self.target = target
+        self.words = list(words)
         rows = vectors.rows(self.words)
         self.similarity: WordSimilarity = word_similarity(
             rows * (self._occurrences(self.source) > 0)[:, None],
@@ -60,6 +61,19 @@ class SoftView:
             top_k=neighbours,
             threshold=threshold,
         )
+
+    @classmethod
+    def of_words(
+        cls,
+        source: Sequence[Sequence[str]],
+        target: Sequence[Sequence[str]],
+        vectors: WordVectors,
+        **options: Any,
+    ) -> SoftView:
+        """Return the view of sentences given as lists of words."""
+        vocabulary = Vocabulary()
+        left, right = vocabulary.encode(source), vocabulary.encode(target)
+        return cls(left, right, vocabulary.words, vectors, **options)
 
     def _occurrences(self, side: Sentences) -> Array:
         """How many sentences of a side have each word, int64 [V]."""

@@ -136,7 +136,7 @@ def measure(documents: Sequence[Rows], vectors: WordVectors) -> dict[str, float]
     """Return P@1 of every way to find paragraphs."""
     right = dict.fromkeys(FINDERS, 0)
     for rows in documents:
-        view = SoftView([row[1] for row in rows], [row[2] for row in rows], vectors)
+        view = SoftView.of_words([row[1] for row in rows], [row[2] for row in rows], vectors)
         for name, find in FINDERS.items():
             right[name] += int((find(view, vectors) == np.arange(len(rows))).sum())
     total = sum(len(rows) for rows in documents)
