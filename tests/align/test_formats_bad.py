@@ -5,10 +5,12 @@ import gzip
 import io
 import json
 import re
+import sys
 
 import pytest
 
 from polyad.align import formats
+from polyad.align.split import sentence_splitter
 
 
 def b64(text):
@@ -63,6 +65,7 @@ DOCUMENTS = {
         ":3: expected 4 columns as in the header, got 3",
     ),
     "jsonl": ("jsonl", '{"source": ["a"], }\n', ":1:19: not JSON"),
+    "jsonl empty": ("jsonl", "\n", "x: is empty; expected a document a line"),
     "jsonl list": ("jsonl", "\n[]\n", ":2: expected an object, got list"),
     "jsonl key": ("jsonl", '{"source": []}', ":1: target: missing; expected a list of sentences"),
     "jsonl text": (
@@ -169,7 +172,7 @@ def test_documents(case):
     name, text, message = DOCUMENTS[case]
     if name == "parquet":
         pytest.importorskip("pyarrow")
-    with pytest.raises(ValueError, match="^x.*" + re.escape(message)):
+    with pytest.raises(ValueError, match="^x?.*" + re.escape(message)):
         list(formats.read(name, stream(text)))
 
 
@@ -247,3 +250,26 @@ def test_compressed_files_cut_short(tmp_path):
     (tmp_path / "b.gz").write_bytes(data[:-9])
     with pytest.raises(ValueError, match=r"b.gz: broken or cut short"):
         formats.read_beads(tmp_path / "b.gz", "vecalign")
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """An installation without the extra [align]."""
+    for name in ("pyarrow", "backports", "backports.zstd", "compression.zstd", "sentencex"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "kiwipiepy", None)
+
+
+def test_missing_packages_are_named(bare, tmp_path):
+    (tmp_path / "b.zst").write_bytes(b"")
+    for call, message in (
+        (lambda: formats.write("parquet", io.BytesIO(), []), "parquet needs pyarrow: pip install"),
+        (lambda: formats.read_beads("x.parquet", "parquet"), "parquet needs pyarrow: pip install"),
+        (lambda: formats.read_beads(tmp_path / "b.zst", "vecalign"), ".zst needs backports.zstd"),
+        (lambda: formats.write("tsv", tmp_path / "c.zst", []), ".zst needs backports.zstd"),
+        (lambda: sentence_splitter.__wrapped__("ko"), "splitting Korean needs kiwipiepy"),
+        (lambda: sentence_splitter.__wrapped__("en"), "splitting needs sentencex"),
+    ):
+        with pytest.raises(ImportError, match=re.escape(message)):
+            call()
+    assert [path.name for path in tmp_path.iterdir()] == ["b.zst"]

@@ -334,6 +334,9 @@ def test_bad_documents(polyad, texts, monkeypatch, case):
     assert message in result.err
     assert result.err.count("\n") == 1
     assert not (texts / "out.tsv").exists()
+    stdin.buffer = io.BytesIO(text.encode())
+    result = polyad("align")
+    assert (result.code, result.out) == (1, "")
 
 
 PROCESS = [sys.executable, "-m", "polyad", "align", "--batch-sentences", "30"]

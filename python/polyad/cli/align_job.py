@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from copy import copy
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,9 +55,12 @@ class Job:
         from polyad.align import formats
 
         target = self.output or "-"
+        alignments = self._aligned(documents)
+        if self.output is None:  # then no header stands before an error in the first documents
+            alignments = chain(list(islice(alignments, 1)), alignments)
         try:
             with formats.open_writer(self.writing, target, **self.writer_options) as writer:
-                for alignment in self._aligned(documents):
+                for alignment in alignments:
                     writer.write(_as_shown(alignment))
                     if self.output is None:
                         writer.flush()

@@ -121,9 +121,10 @@ def read_documents(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Docu
 
     Raises:
         OSError: It cannot be read.
-        ValueError: A line that is no document; the message names it and the key.
+        ValueError: No line at all, or one that is no document; the message names it and the key.
     """
     name = name_of(source)
+    number = 0
     for number, row in _objects(source, max_line):
         for key in ("source", "target"):
             if key not in row:
@@ -142,6 +143,8 @@ def read_documents(source: Source, *, max_line: int = MAX_LINE) -> Iterator[Docu
             if str(error).startswith(f"{name}:"):
                 raise
             raise wrong(name, number, str(error)) from error
+    if number == 0:
+        raise ValueError(f"{name}: is empty; expected a document a line")
 
 
 def _meta(row: dict[str, Any], name: str, number: int) -> dict[str, str]:
