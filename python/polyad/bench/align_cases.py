@@ -49,7 +49,7 @@ class Settings:
     sentences: Sequence[int] = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
     claimed: int = 10_000
     large: int = 50_000
-    documents: int = 400
+    documents: int = 200
     short: int = 150
     accurate: Sequence[int] = (1_000, 10_000)
     ableu: Sequence[int] = (1_000, 10_000)
