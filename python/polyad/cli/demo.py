@@ -20,6 +20,7 @@ from polyad.cli.console import (
     training_bar,
     use_threads,
 )
+from polyad.cli.console import table as console_table
 
 if TYPE_CHECKING:
     from polyad.recipes.align_demo import AlignDemo
@@ -98,6 +99,8 @@ def demo(
 
 
 def _print_beads(shown: Console, aligned: AlignDemo) -> None:
+    from polyad.recipes.align_demo import SUMMARY
+
     table = Table(title="A Korean and an English text, aligned", title_justify="left", box=None)
     for column in ("score", "right", "kind"):
         table.add_column(column, no_wrap=True)
@@ -107,10 +110,8 @@ def _print_beads(shown: Console, aligned: AlignDemo) -> None:
     for row in aligned.rows():
         table.add_row(*row)
     shown.print(table)
-    strict, lax = aligned.evaluation.strict, aligned.evaluation.lax
-    shares = [percent(100 * x) for x in (strict.f1, strict.precision, strict.recall, lax.f1)]
-    told = "strict F1 {} (precision {}, recall {}), lax F1 {}".format(*shares)
+    shown.print()
     shown.print(
-        f"{strict.found} beads, among them {strict.right} of the {strict.gold} right ones: {told}",
-        soft_wrap=True,
+        f"{sum(bool(b.source and b.target) for b in aligned.gold)} beads are right. Found, by mode:"
     )
+    shown.print(console_table(SUMMARY, aligned.summary()))

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from polyad.align import Aligner, Alignment, Bead
-from polyad.align.evaluate import Evaluation, evaluate
+from polyad.align.aligner import MODES
+from polyad.align.evaluate import Agreement, Evaluation, evaluate
 from polyad.align.review import draw_sample
 from polyad.data.align_sample import korean_readme
 from polyad.report.align import write_review
@@ -19,32 +20,52 @@ PAGE = "align_review.html"
 SHOWN = slice(27, 37)
 """The beads of the table: a stretch of the text with splits, merges and errors."""
 
+SUMMARY = ("mode", "beads", "right", "precision", "recall", "strict F1", "lax F1")
+
 
 class AlignDemo(NamedTuple):
     """What the demo made.
 
     Attributes:
-        alignment: Of the sample.
+        alignment: Of the sample, by the first of `MODES`.
         gold: What it should be.
-        evaluation: How far it is.
-        page: The review page.
+        evaluations: How right it is, by mode.
+        page: The review page of ``alignment``.
     """
 
     alignment: Alignment
     gold: list[Bead]
-    evaluation: Evaluation
+    evaluations: dict[str, Evaluation]
     page: Path
 
     def metrics(self) -> dict[str, float]:
         """Return the figures of the demo, as a run's metrics.json names them."""
-        strict, lax = self.evaluation.strict, self.evaluation.lax
-        return {
-            "align_beads": float(strict.found),
-            "align_precision_strict_percent": 100 * strict.precision,
-            "align_recall_strict_percent": 100 * strict.recall,
-            "align_f1_strict_percent": 100 * strict.f1,
-            "align_f1_lax_percent": 100 * lax.f1,
-        }
+        found = {}
+        for mode, (strict, lax) in self._agreements():
+            found[f"align_{mode}_beads"] = float(strict.found)
+            found[f"align_{mode}_precision_strict_percent"] = 100 * strict.precision
+            found[f"align_{mode}_recall_strict_percent"] = 100 * strict.recall
+            found[f"align_{mode}_f1_strict_percent"] = 100 * strict.f1
+            found[f"align_{mode}_f1_lax_percent"] = 100 * lax.f1
+        return found
+
+    def summary(self) -> list[tuple[str, ...]]:
+        """Return a row a mode: name, beads, right ones, precision, recall, F1 and lax F1."""
+        return [
+            (
+                mode,
+                str(strict.found),
+                str(strict.right),
+                *(
+                    f"{100 * share:.1f} %"
+                    for share in (strict.precision, strict.recall, strict.f1, lax.f1)
+                ),
+            )
+            for mode, (strict, lax) in self._agreements()
+        ]
+
+    def _agreements(self) -> list[tuple[str, tuple[Agreement, Agreement]]]:
+        return [(mode, (made.strict, made.lax)) for mode, made in self.evaluations.items()]
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """Return some beads: score, whether gold has it, its kind, the beginnings of its texts."""
@@ -67,17 +88,18 @@ def run(out: Path) -> AlignDemo:
         out: The folder of the page, which must exist.
     """
     document, gold = korean_readme()
-    alignment = Aligner().align(document)
+    found = {mode: Aligner(mode).align(document) for mode in MODES}
     page = out / PAGE
-    sample = draw_sample([alignment])
+    sample = draw_sample([found[MODES[0]]])
     write_review(page, sample, title="What polyad is, in Korean and in English")
-    return AlignDemo(alignment, gold, evaluate([alignment.beads], [gold]), page)
+    evaluations = {mode: evaluate([made.beads], [gold]) for mode, made in found.items()}
+    return AlignDemo(found[MODES[0]], gold, evaluations, page)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Align the sample that ships with polyad.")
     parser.add_argument("--out", type=Path, default=Path(), metavar="FOLDER")
     demo = run(parser.parse_args().out)
-    for name, value in demo.metrics().items():
-        print(f"{name}: {value:.1f}")
+    for row in (SUMMARY, *demo.summary()):
+        print("".join(f"{cell:12}" for cell in row))
     print(f"page: {demo.page.absolute()}")
