@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from polyad.align import Aligner, Document
 from polyad.align.soft import SoftView
 from polyad.align.vectors import WordVectors
 from polyad.reference import align as reference
@@ -80,3 +81,44 @@ def test_empty_sides(made):
         assert len(view.links()[0]) == 0
         rows, others = view.rows()
         assert (len(rows.offsets), len(others.offsets)) == (len(source) + 1, len(target) + 1)
+
+
+@pytest.mark.parametrize("mode", ["bleualign", "accurate"])
+def test_vectors_alone_align(made, mode):
+    source, target, vectors = made
+    # two sentences of the source in one of the target, and one left out
+    texts = [" ".join(words) for words in source if len(words) > 2]
+    others = [" ".join(words) for words in target if len(words) > 2]
+    document = Document(texts, [*others[:5], f"{others[5]} {others[6]}", *others[8:]])
+    aligner = Aligner(mode, score="ableu", vectors=vectors, tokenize=str.split)
+    found = {(bead.source, bead.target): bead.score for bead in aligner.align(document).beads}
+    want = [((i,), (i,)) for i in range(5)] + [((5, 6), (5,))]
+    want += [((i,), (i - 2,)) for i in range(8, len(texts))]
+    assert len(set(want) & set(found)) >= len(want) - 2
+    assert len(found) <= len(want) + 2
+    assert all(0 <= score <= 1 for score in found.values())
+    assert np.mean(list(found.values())) > 0.5
+
+
+@pytest.mark.parametrize("mode", ["bleualign", "accurate"])
+def test_near_synonyms_count_beside_a_translation(made, mode):
+    source, target, vectors = made
+    texts = [" ".join(words) for words in target if len(words) > 2]
+    # a translation into words that the target never uses
+    translation = [" ".join(words) for words in source if len(words) > 2]
+    document = Document([f"s{i}" for i in range(len(texts))], texts, (translation,))
+    options = {"score": "ableu", "vectors": vectors, "tokenize": str.split}
+    if mode == "bleualign":
+        options["max_n"] = 1
+    found = {(bead.source, bead.target) for bead in Aligner(mode, **options).align(document).beads}
+    assert len(found & {((i,), (i,)) for i in range(len(texts))}) >= len(texts) - 2
+
+
+@pytest.mark.parametrize("mode", ["bleualign", "accurate"])
+def test_vectors_and_ableu_go_together(made, mode):
+    with pytest.raises(ValueError, match="vectors: expected with score='ableu' alone, got some"):
+        Aligner(mode, vectors=made[2])
+    with pytest.raises(ValueError, match="got none with 'ableu'"):
+        Aligner(mode, score="ableu")
+    with pytest.raises(ValueError, match="score: expected bleu or ableu, got 'x'"):
+        Aligner(mode, score="x")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from polyad import _backend
 from polyad._sentences import Vocabulary
 from polyad.align.accurate_weights import WEIGHTS
 from polyad.align.documents import LABELS, Alignment, Document
+from polyad.align.soft import SoftView
 from polyad.align.tokenizers import tokenizer
+from polyad.align.vectors import WordVectors
 from polyad.ops._align_beads import BeadSide, BeadView, best_beads, sentence_vectors
 
 # Full width forms and the marks of other scripts stand beside those of ASCII.
@@ -57,13 +59,13 @@ class AccurateMode:
     """Find the beads that are most probably right.
 
     A bead's probability comes from a log-linear model of whole paths
-    (`polyad.ops.align.best_beads`) that looks at character n-grams and words shared with each translation, in either direction,
-    character n-grams that the two texts themselves share (names, numbers, cognates), lengths, and
-    how sentences begin and end. Its weights were trained on one document, Text+Berg's eval1957
-    (German-French); `polyad.recipes.align_text_berg` trains them.
+    (`polyad.ops.align.best_beads`) that looks at character n-grams and words shared with each
+    translation, in either direction, character n-grams that the two texts themselves share (names,
+    numbers, cognates), lengths, and how sentences begin and end. Its weights were trained on one
+    document, Text+Berg's eval1957 (German-French); `polyad.recipes.align_text_berg` trains them.
 
     Without any translation, only what the texts themselves share and lengths are left: enough for
-    languages with common words, not for others.
+    languages with common words, not for others; unless there are word vectors of both.
 
     Args:
         tokenize: A name or function of `polyad.align.tokenizers.tokenizer`.
@@ -71,10 +73,15 @@ class AccurateMode:
         direct: Whether source and target are also compared themselves, beside translations.
         threshold: Beads are left out rather than taken where they are less probable, 0 to 1.
         margin: How many sentences are looked at beyond what anchors suggest.
+        score: 'ableu' where ``vectors`` are given, else 'bleu'.
+        vectors: Words with similar vectors count as shared, too: those of a translation and the
+            other text; without translations those of the two texts, which needs vectors of both
+            languages (`polyad.align.soft.SoftView`).
 
     Raises:
         TypeError: A wrong kind of an argument.
-        ValueError: A number out of range, an unknown tokeniser.
+        ValueError: A number out of range, an unknown tokeniser, 'ableu' without vectors or vectors
+            without 'ableu'.
     """
 
     def __init__(
@@ -85,7 +92,17 @@ class AccurateMode:
         direct: bool = True,
         threshold: float = 0.2,
         margin: int = 8,
+        score: Literal["bleu", "ableu"] = "bleu",
+        vectors: WordVectors | None = None,
     ) -> None:
+        if score not in ("bleu", "ableu"):
+            raise ValueError(f"score: expected bleu or ableu, got {score!r}")
+        if (vectors is not None) != (score == "ableu"):
+            given = "none" if vectors is None else "some"
+            raise ValueError(
+                f"vectors: expected with score='ableu' alone, got {given} with {score!r}"
+            )
+        self.vectors = vectors
         self.split = tokenizer(tokenize)
         self.max_sentences = arrays.require_int("max_sentences", max_sentences, 2, 8)
         self.direct = direct
@@ -122,7 +139,15 @@ class AccurateMode:
         kind = "both" if self.direct else "translated"
         views = [BeadView(letters[s], letters[t], 0) for s, t in pairs]
         views += [BeadView(words[s], words[t], 1) for s, t in pairs]
-        if not pairs:
+        if self.vectors is not None:
+            soft = [
+                SoftView(texts[s], texts[t], vocabulary.words, self.vectors).rows()
+                for s, t in pairs or [(0, 1)]
+            ]
+            views += [BeadView(*rows, 1) for rows in soft]
+            if not pairs:  # they are all there is, and take the place of letters
+                views.append(BeadView(*soft[0], 0))
+        if not views:
             kind = "direct"
             views = [BeadView(letters[0], letters[1], 0), BeadView(words[0], words[1], 1)]
         elif self.direct:
