@@ -142,5 +142,5 @@ def figure(settings: Settings, measured: Sequence[Row], machine: Mapping[str, An
         plot.Panel("", "source sentences n", "n", found, "spent_s", "processor seconds"),
         plot.Panel("", "source sentences n", "n", found, "extra_bytes", "peak bytes"),
     ]
-    title = "Aligning one document, m = 0.95 n, 1 thread"
+    title = f"Aligning one document, m = 0.95 n, 1 thread, up to {settings.peer_s:.0f} s"
     return plot.cost(title, panels, f"{machine['cpu']}, {machine['isa']}")
