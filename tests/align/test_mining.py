@@ -13,6 +13,7 @@ from mining_cases import corpus
 from polyad.align.formats import read_named_beads
 from polyad.align.mining import Miner, begin
 from polyad.align.mining_settings import MiningSettings
+from polyad.align.vectors import WordVectors
 from polyad.run import Run, RunError
 
 pytest.importorskip("gensim")
@@ -173,6 +174,20 @@ def test_gloss_translates_by_the_vectors_of_the_round(tmp_path):
     assert sum(word[0] in "tu" for word in words) > 0.9 * len(words)
 
 
+def test_known_pairs_are_learned_from(tmp_path):
+    for name, text in (("known.s", "s1 k\ns2 k\n"), ("known.t", "t1 known\nt2 known\n")):
+        (tmp_path / name).write_text(text)
+    known = str(tmp_path / "known.s"), str(tmp_path / "known.t")
+    mine(tmp_path / "run", known=known)
+    words = WordVectors.load(tmp_path / "run" / "round-1" / "vectors.bin").words
+    assert {"k", "known"} <= set(words)
+    again = Miner(Run.open(tmp_path / "run"), lambda: DOCUMENTS)
+    assert again.settings.known == known
+    (tmp_path / "known.t").write_text("t1\n")
+    with pytest.raises(ValueError, match="known: expected as many lines in both files, got 2 in"):
+        mine(tmp_path / "two", known=known)
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -201,6 +216,7 @@ def test_hopeless_and_empty_corpora_are_refused(tmp_path):
         ({"mode": "best"}, "mode: expected one of bleualign, accurate, got 'best'"),
         ({"matching": "all"}, "matching: expected one of"),
         ({"accuracy": 1.0}, r"accuracy: expected between 0 and 1, got 1\.0"),
+        ({"training_accuracy": 0.0}, r"training_accuracy: expected between 0 and 1, got 0\.0"),
         ({"min_gain": -0.1}, r"min_gain: expected at least 0, got -0\.1"),
         ({"least_cosine": 2.0}, r"least_cosine: expected 0 to 1, got 2\.0"),
         ({"rounds": 0}, "rounds: expected at least 1, got 0"),

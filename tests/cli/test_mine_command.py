@@ -96,6 +96,7 @@ def test_mine_refuses_what_it_cannot_read(polyad, tmp_path, words, code, message
     ("option", "value", "message"),
     [
         ("--accuracy", "1.5", "accuracy: expected between 0 and 1, got 1.5"),
+        ("--known-source", "a", "--known-source and --known-target go together"),
         ("--mode", "best", "expected bleualign or accurate, got 'best'"),
         ("--tokenize", "klingon", "klingon"),
     ],

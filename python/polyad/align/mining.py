@@ -35,7 +35,7 @@ from polyad.align.documents import Document
 from polyad.align.formats.base import flat, score_of, table
 from polyad.align.mining_folder import MODEL, PAIRS, begin, read_json, write_json
 from polyad.align.mining_settings import GLOSS, MiningSettings
-from polyad.align.streams import MAX_LINE, written
+from polyad.align.streams import MAX_LINE, lines, written
 from polyad.align.tokenizers import tokenizer
 from polyad.align.translate import gloss, gloss_table, translate_file
 from polyad.align.vectors import WordVectors, train_word2vec_pair
@@ -190,16 +190,24 @@ class Miner:
         return WordVectors.load(path)
 
     def _pairs(self, number: int) -> tuple[list[list[str]], list[list[str]]]:
-        """The words of both sides of the pairs that a round found."""
+        """The words of both sides of the pairs to learn from: those known, those a round found."""
+        texts: tuple[list[str], list[str]] = ([], [])
+        if self.settings.known is not None:
+            for side, path in zip(texts, self.settings.known, strict=True):
+                side += lines(path)
+            if len(texts[0]) != len(texts[1]):
+                raise ValueError(
+                    f"known: expected as many lines in both files, got {len(texts[0])} in "
+                    f"{self.settings.known[0]} and {len(texts[1])} in {self.settings.known[1]}"
+                )
         folder = self.run.path / f"round-{number}"
-        both = []
-        for side, name in (
-            ("source", self.settings.source_tokenize),
-            ("target", self.settings.tokenize),
-        ):
-            text = (folder / PAIRS[side]).read_text(encoding="utf-8")
-            both.append(tokenizer(name)(text.split("\n")[:-1]))
-        return both[0], both[1]
+        least = read_json(folder / "round.json")["threshold_training"]
+        for _, score, row in self._rows(folder):
+            if score >= least:
+                texts[0].append(row["source"])
+                texts[1].append(row["target"])
+        cuts = tokenizer(self.settings.source_tokenize), tokenizer(self.settings.tokenize)
+        return cuts[0](texts[0]), cuts[1](texts[1])
 
     def _translation(self, number: int, folder: Path, vectors: WordVectors | None) -> Path | None:
         """The file of the translations of a round, or None: those of the documents."""
@@ -244,9 +252,9 @@ class Miner:
         """Translate with the command, from a file to a file."""
         source = self.run.file("source.txt")
         if not source.is_file():
-            with written(source) as lines:
+            with written(source) as file:
                 for document in self._documents():
-                    lines.write("".join(flat(text) + "\n" for text in document.source).encode())
+                    file.write("".join(flat(text) + "\n" for text in document.source).encode())
         command = str(self.settings.translate)
         for side, name in PAIRS.items():
             pairs = self.run.path / f"round-{number - 1}" / name if number else Path("/dev/null")
@@ -306,14 +314,18 @@ class Miner:
         """Find the threshold, write the pairs at and above it, return the figures."""
         rows = [(count, score) for count, score, _ in self._rows(folder)]
         decoys = [float(line) for line in (folder / "decoys.txt").read_text().splitlines()]
-        found: Yield = highest_yield(
-            [score for _, score in rows],
-            [count for count, _ in rows],
-            decoys,
-            possible=self._corpus["sentences_source"],
-            accuracy=self.settings.accuracy,
-            surplus=1,
-        )
+
+        def at(accuracy: float) -> Yield:
+            return highest_yield(
+                [score for _, score in rows],
+                [count for count, _ in rows],
+                decoys,
+                possible=self._corpus["sentences_source"],
+                accuracy=accuracy,
+                surplus=1,
+            )
+
+        found, learned = at(self.settings.accuracy), at(self.settings.training_accuracy)
         if not found.beads and not number:
             raise RunError(
                 f"{self.run.path}: no threshold gives an estimated accuracy of "
@@ -332,6 +344,8 @@ class Miner:
             "yield_percent": 100 * found.share,
             "accuracy_estimated_percent": 100 * found.accuracy,
             "threshold": found.threshold if found.beads else 0.0,
+            "threshold_training": learned.threshold if learned.beads else 2.0,
+            "beads_training": learned.beads,
             "beads": found.beads,
             "sentences": found.sentences,
             "beads_found": len(rows),

@@ -36,7 +36,12 @@ class MiningSettings:
             (BLEU).
         matching: Of ABLEU.
         least_cosine: Words whose vectors are less similar count as different.
+        known: Two files of sentence pairs that are known beforehand, source and target, line by
+            line: every training learns from them, too. Where few pairs are found the vectors are
+            poor without.
         accuracy: What the estimate of the accuracy must reach, 0 to 1.
+        training_accuracy: The same for the pairs that are learned from: vectors bear mistakes
+            better than they bear having seen little.
         rounds: How many at most, the first included.
         min_gain: A round must yield so much more than the best before, as a share of it, or it is
             the last.
@@ -59,7 +64,9 @@ class MiningSettings:
     vectors: str | None = None
     matching: str = "source"
     least_cosine: float = 0.35
+    known: tuple[str, str] | None = None
     accuracy: float = 0.95
+    training_accuracy: float = 0.8
     rounds: int = 5
     min_gain: float = 0.01
     dimension: int = 100
@@ -74,8 +81,9 @@ class MiningSettings:
                 raise ValueError(
                     f"{name}: expected one of {', '.join(allowed)}, got {getattr(self, name)!r}"
                 )
-        if not 0 < self.accuracy < 1:
-            raise ValueError(f"accuracy: expected between 0 and 1, got {self.accuracy}")
+        for name in ("accuracy", "training_accuracy"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected between 0 and 1, got {getattr(self, name)}")
         if not 0 <= self.least_cosine <= 1:
             raise ValueError(f"least_cosine: expected 0 to 1, got {self.least_cosine}")
         if not self.min_gain >= 0:
@@ -103,7 +111,11 @@ class MiningSettings:
             RunError: They are damaged.
         """
         try:
-            return cls(**{f.name: run.settings[f.name] for f in fields(cls)})
+            found = {f.name: run.settings[f.name] for f in fields(cls)}
+            if found["known"] is not None:
+                source, target = map(str, found["known"])
+                found["known"] = source, target
+            return cls(**found)
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{run.file('settings.json')}: damaged ({error})") from error
 

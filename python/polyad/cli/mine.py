@@ -131,6 +131,22 @@ def mine(
             "words only.",
         ),
     ] = None,
+    known_source: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=LEARNING,
+            help="Sentences whose translations are known, to learn from in every round ...",
+        ),
+    ] = None,
+    known_target: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=LEARNING,
+            help="... and these translations, line by line. With few documents it takes both.",
+        ),
+    ] = None,
     translate: Annotated[
         str | None,
         typer.Option(
@@ -148,6 +164,12 @@ def mine(
             help="Estimated accuracy, 0 to 1, that the threshold of the score is chosen for.",
         ),
     ] = 0.95,
+    training_accuracy: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel=LEARNING, help="The same for the pairs that vectors learn from."
+        ),
+    ] = 0.8,
     rounds: Annotated[
         int, typer.Option(min=1, rich_help_panel=LEARNING, help="At most, with the first.")
     ] = 5,
@@ -218,7 +240,9 @@ def mine(
                 vectors=None if vectors is None else str(vectors.absolute()),
                 matching=matching,
                 least_cosine=least_cosine,
+                known=_known(known_source, known_target),
                 accuracy=accuracy,
+                training_accuracy=training_accuracy,
                 rounds=rounds,
                 min_gain=min_gain,
                 dimension=dimension,
@@ -278,6 +302,17 @@ def _inputs(
         "files": [str(Path(name).absolute()) for name in files],
         **{key: [str(Path(name).absolute()) for name in names] for key, names in given.items()},
     }
+
+
+def _known(source: Path | None, target: Path | None) -> tuple[str, str] | None:
+    if (source is None) != (target is None):
+        raise typer.BadParameter("--known-source and --known-target go together")
+    if source is None or target is None:
+        return None
+    for file in (source, target):
+        if not file.is_file():
+            raise typer.BadParameter(f"{file}: no such file")
+    return str(source.absolute()), str(target.absolute())
 
 
 def _reader(run: Run) -> Callable[[], Iterator[Document]]:

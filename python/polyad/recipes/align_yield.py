@@ -10,8 +10,9 @@ Half of the pages are kept apart and train the vectors; no text of theirs is in 
 Systems differ in the score alone: BLEU of the translation; ABLEU with word2vec, trained on the
 target side of the pages apart; ABLEU with word2vec-pair, trained on both sides. Without
 ``--translations`` the translation is a *gloss*: every word's nearest neighbour by the word2vec-pair
-vectors. The loop (`polyad.align.mining`) begins with BLEU, knows nothing of the pages apart but the
-gloss, and learns from what it finds; a gloss is made anew in every round.
+vectors. The loop (`polyad.align.mining`) begins
+with BLEU; from then on it learns from the pages apart and from what it finds, and makes the gloss
+anew in every round.
 
 The yield is that of `polyad.align.yields.known_yield`: the share of alignable source sentences in
 beads at and above the lowest threshold at which at least 95 % of the beads are strictly right; at
@@ -142,6 +143,7 @@ class Experiment:
         self.cut = tokenizer(self.source_tokenize)
         self.cut_target = tokenizer(self.tokenize)
         apart, rest = split_rows(self.rows, self.apart, seed=self.seed)
+        self.known = [(row.source, row.target) for row in apart]
         self.apart_source = self.cut([row.source for row in apart])
         self.apart_target = self.cut_target([row.target for row in apart])
         self.made: list[MadeDocument] = list(
@@ -201,6 +203,10 @@ class Experiment:
 
     def loop(self, folder: Path, *, rounds: int = 4) -> Iterator[tuple[str, list[list[Bead]]]]:
         """Run the mining loop in a folder and yield the beads of each round."""
+        folder.mkdir(parents=True)
+        files = folder / "known.source", folder / "known.target"
+        for file, texts in zip(files, zip(*self.known, strict=True), strict=True):
+            file.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
         settings = MiningSettings(
             mode=self.mode,
             tokenize=self.tokenize,
@@ -208,16 +214,17 @@ class Experiment:
             translate=GLOSS if self.translations is None else None,
             matching=self.matching,
             least_cosine=self.least_cosine,
+            known=(str(files[0]), str(files[1])),
             accuracy=self.accuracy,
             rounds=rounds,
             dimension=self.dimension,
             window=self.window,
             seed=self.seed,
         )
-        run = begin(folder, settings, {})
+        run = begin(folder / "run", settings, {})
         metrics = Miner(run, lambda: self.translated).mine()
         for number in range(int(metrics["rounds"])):
-            named = dict(read_named_beads(folder / f"round-{number}" / "beads.tsv.gz", "tsv"))
+            named = dict(read_named_beads(run.path / f"round-{number}" / "beads.tsv.gz", "tsv"))
             yield f"loop, round {number}", [named.get(d.name, []) for d in self.translated]
 
     def results(self, found: dict[str, list[list[Bead]]]) -> list[Result]:
@@ -310,7 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = dict(experiment.systems())
         if options.rounds:
             with tempfile.TemporaryDirectory() as folder:
-                found |= dict(experiment.loop(Path(folder) / "run", rounds=options.rounds))
+                found |= dict(experiment.loop(Path(folder) / "loop", rounds=options.rounds))
         results = experiment.results(found)
     except (OSError, ValueError, ImportError) as error:
         raise SystemExit(f"{error}") from error
