@@ -1,5 +1,4 @@
-// Soft matches beside plain loops over all n-grams, scratch used again and again, the index beside
-// all pairs, threads.
+// Soft matches beside plain loops over all n-grams, scratch used again and again.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,45 +6,10 @@
 #include <random>
 #include <vector>
 
-#include "align/soft_scores.hpp"
-#include "common/parallel.hpp"
+#include "align_ableu_cases.hpp"
 
 namespace polyad::testing {
 namespace {
-
-using align::Matching;
-using align::Words;
-using Text = std::vector<std::int32_t>;
-
-constexpr std::int32_t kWords = 12;
-
-Words view(const Text& text) { return {text.data(), static_cast<std::int32_t>(text.size())}; }
-
-// A similarity of words 0 .. kWords - 1, some of it out of range on purpose.
-struct Table {
-  std::vector<std::int32_t> offsets{0}, words;
-  std::vector<float> values;
-
-  explicit Table(std::mt19937_64& random) {
-    for (std::int32_t a = 0; a < kWords; ++a) {
-      for (std::int32_t b = 0; b < kWords; ++b) {
-        if (random() % 3 != 0) continue;
-        words.push_back(b);
-        values.push_back(static_cast<float>(random() % 9) / 6.0f - 0.2f);
-      }
-      offsets.push_back(static_cast<std::int32_t>(words.size()));
-    }
-  }
-  align::Similarity similarity() const {
-    return {offsets.data(), words.data(), values.data(), kWords};
-  }
-};
-
-Text draw(std::mt19937_64& random, std::uint64_t longest) {
-  Text text(random() % (longest + 1));
-  for (auto& word : text) word = static_cast<std::int32_t>(random() % (kWords + 3));
-  return text;
-}
 
 std::int32_t count_of(const Text& text, std::size_t at, std::size_t order) {
   std::int32_t count = 0;
@@ -120,67 +84,6 @@ TEST(Ableu, OneToOneUsesNothingTwice) {
       ASSERT_EQ(hard, std::floor(hard));
     }
   }
-}
-
-TEST(Ableu, TheIndexFindsTheBestOfAllPairs) {
-  std::mt19937_64 random(3);
-  for (int round = 0; round < 30; ++round) {
-    const Table table(random);
-    std::vector<Text> texts;
-    std::vector<Words> targets;
-    for (int j = 0; j < 20; ++j) texts.push_back(draw(random, 10));
-    for (const Text& text : texts) targets.push_back(view(text));
-    align::SoftOptions options;
-    options.similarities = {table.similarity(), table.similarity()};
-    options.candidates = 20;
-    align::SoftIndex index;
-    index.build(targets.data(), 20, options);
-    align::SoftIndex::Desk desk;
-    align::SoftScratch scratch;
-    std::vector<align::SoftLink> found;
-    for (int i = 0; i < 20; ++i) {
-      const Text source = draw(random, 10);
-      index.look_up(view(source), 3, desk, found);
-      std::vector<double> all;
-      for (const Words& target : targets) {
-        all.push_back(align::soft_pair_score(view(source), target, 2, options.similarities,
-                                             options.matching, scratch));
-      }
-      std::sort(all.rbegin(), all.rend());
-      for (std::size_t k = 0; k < 3; ++k) {
-        ASSERT_EQ(k < found.size() ? found[k].score : 0.0, all[k]);
-      }
-    }
-  }
-}
-
-TEST(Ableu, ThreadsGiveTheSameBits) {
-  std::mt19937_64 random(4);
-  const Table table(random);
-  Text ids;
-  Text offsets{0};
-  for (int i = 0; i < 300; ++i) {
-    const Text text = draw(random, 15);
-    ids.insert(ids.end(), text.begin(), text.end());
-    offsets.push_back(static_cast<std::int32_t>(ids.size()));
-  }
-  const align::Sentences sentences{ids.data(), offsets.data(), 300};
-  std::vector<double> results[2];
-  for (int threads : {1, 3}) {
-    set_num_threads(threads);
-    std::vector<std::int32_t> target(900, -1), found(300);
-    std::vector<double> score(900, -1);
-    align::SoftOptions options;
-    options.similarities = {table.similarity(), table.similarity()};
-    align::soft_scores(
-        {sentences, sentences, options, 3, target.data(), score.data(), found.data()});
-    auto& result = results[threads == 1 ? 0 : 1];
-    result = score;
-    result.insert(result.end(), target.begin(), target.end());
-    result.insert(result.end(), found.begin(), found.end());
-  }
-  set_num_threads(1);
-  EXPECT_EQ(results[0], results[1]);
 }
 
 TEST(Ableu, OrdersOutOfRange) {
