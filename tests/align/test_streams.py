@@ -1,6 +1,7 @@
 """Lines of text in, whole files out."""
 
 import io
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -105,3 +106,21 @@ def test_files_appear_whole(tmp_path):
     assert error.value.filename == str(tmp_path / "no")
     with pytest.raises(IsADirectoryError), written(tmp_path):
         pass
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    read = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with written(tmp_path / "pipe") as stream:
+            stream.write(b"abc")
+        assert os.read(read, 9) == b"abc"
+    finally:
+        os.close(read)
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "file").write_text("earlier")
+    (tmp_path / "link").symlink_to("file")
+    with written(tmp_path / "link") as stream:
+        stream.write(b"later")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "later"

@@ -227,7 +227,8 @@ class _AsText:
 def written(target: str | Path | BinaryIO) -> Iterator[IO[bytes]]:
     """Open a target for writing: a path, compressed by its suffix; '-', stdout; or a stream.
 
-    A file appears whole at the end of the block, or not at all if an error or an interrupt ends it.
+    A file appears whole at the end of the block, or not at all if an error or an interrupt ends it;
+    of a link, the file that it points to. Devices and named pipes are written as they are.
 
     Raises:
         OSError: It cannot be written.
@@ -247,7 +248,10 @@ def written(target: str | Path | BinaryIO) -> Iterator[IO[bytes]]:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
         with ExitStack() as stack:
-            temporary = stack.enter_context(written_whole(path))
+            if path.exists() and not path.is_file():  # a device or a pipe, not to be replaced
+                yield stack.enter_context(_compressed(path, "wb", compression_of(path)))
+                return
+            temporary = stack.enter_context(written_whole(path.resolve()))
             try:
                 stream = _compressed(temporary, "wb", compression_of(path))
             except OSError as error:  # which names the temporary file
