@@ -44,6 +44,8 @@ def test_the_recipe_measures_every_system(files, capsys, monkeypatch):
         "BLEU",
         "ABLEU(word2vec)",
         "ABLEU(word2vec-pair)",
+        "accurate",
+        "accurate(word2vec-pair)",
         "loop, round 0",
         "loop, round 1",
     ]

@@ -282,12 +282,7 @@ class Miner:
         how = self.settings
         options: dict[str, Any] = {"tokenize": how.tokenize}
         if vectors is not None:
-            options |= {
-                "score": "ableu",
-                "vectors": vectors,
-                "matching": how.matching,
-                "threshold": how.least_cosine,
-            }
+            options |= how.soft_options(vectors)
         aligner = Aligner(how.mode, **options)
         marks: set[bytes] = set()
         decoys: list[tuple[float, bytes]] = []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from polyad.align.aligner import MODES
 from polyad.align.tokenizers import tokenizer
+from polyad.align.vectors import WordVectors
 from polyad.run import Run, RunError
 
 __all__ = ["GLOSS", "MiningSettings"]
@@ -34,8 +36,8 @@ class MiningSettings:
             several; in 'accurate' it stands beside them.
         vectors: A file of word vectors for the first round, which else counts equal words alone
             (BLEU).
-        matching: Of ABLEU.
-        least_cosine: Words whose vectors are less similar count as different.
+        matching: Of ABLEU, in the mode 'bleualign'.
+        least_cosine: Likewise; words whose vectors are less similar count as different.
         known: Two files of sentence pairs that are known beforehand, source and target, line by
             line: every training learns from them, too. Where few pairs are found the vectors are
             poor without.
@@ -102,6 +104,13 @@ class MiningSettings:
         if self.epochs is not None:
             return self.epochs
         return min(max(-(-WORDS // max(words, 1)), 5), 50)
+
+    def soft_options(self, vectors: WordVectors) -> dict[str, Any]:
+        """Return the aligner's options for a round with vectors."""
+        options = {"score": "ableu", "vectors": vectors}
+        if self.mode == "bleualign":
+            options |= {"matching": self.matching, "threshold": self.least_cosine}
+        return options
 
     @classmethod
     def of(cls, run: Run) -> MiningSettings:

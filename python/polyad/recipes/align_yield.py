@@ -7,12 +7,11 @@ r"""How much more word vectors let the aligner find at the same accuracy: BLEU, 
 
 Documents are made of parallel rows by `polyad.data.align_documents`, so the gold beads are known.
 Half of the pages are kept apart and train the vectors; no text of theirs is in the documents.
-Systems differ in the score alone: BLEU of the translation; ABLEU with word2vec, trained on the
-target side of the pages apart; ABLEU with word2vec-pair, trained on both sides. Without
+Systems of one mode differ in the score alone: BLEU of the translation; ABLEU with word2vec, trained
+on the target side of the pages apart; ABLEU with word2vec-pair, trained on both sides. Without
 ``--translations`` the translation is a *gloss*: every word's nearest neighbour by the word2vec-pair
-vectors. The loop (`polyad.align.mining`) begins
-with BLEU; from then on it learns from the pages apart and from what it finds, and makes the gloss
-anew in every round.
+vectors. The loop (`polyad.align.mining`) begins with BLEU; from then on it learns from the pages
+apart and from what it finds, and makes the gloss anew in every round.
 
 The yield is that of `polyad.align.yields.known_yield`: the share of alignable source sentences in
 beads at and above the lowest threshold at which at least 95 % of the beads are strictly right; at
@@ -182,24 +181,36 @@ class Experiment:
             table = dict(zip(parts, gloss(self.cut(parts), entries), strict=True))
         self.translated: list[Document] = [made.translated(table) for made in self.made]
 
-    def align(self, **options: Any) -> list[list[Bead]]:
+    def align(self, mode: str | None = None, **options: Any) -> list[list[Bead]]:
         """Return the beads of every document."""
-        aligner = Aligner(self.mode, tokenize=self.tokenize, **options)
+        aligner = Aligner(mode or self.mode, tokenize=self.tokenize, **options)
         return [alignment.beads for alignment in aligner.align_all(self.translated)]
 
     def systems(self) -> Iterator[tuple[str, list[list[Bead]]]]:
         """Yield the systems' names and beads."""
         yield "BLEU", self.align()
         for name, vectors in self.vectors.items():
-            yield (
-                f"ABLEU({name})",
-                self.align(
-                    score="ableu",
-                    vectors=vectors,
-                    matching=self.matching,
-                    threshold=self.least_cosine,
-                ),
-            )
+            yield f"ABLEU({name})", self.align(**self.settings().soft_options(vectors))
+        if self.mode != "accurate":
+            yield "accurate", self.align("accurate")
+            pair = self.vectors["word2vec-pair"]
+            yield "accurate(word2vec-pair)", self.align("accurate", score="ableu", vectors=pair)
+
+    def settings(self, **more: Any) -> MiningSettings:
+        """Return the settings of the loop; its systems take ABLEU's options from them, too."""
+        return MiningSettings(
+            mode=self.mode,
+            tokenize=self.tokenize,
+            source_tokenize=self.source_tokenize,
+            translate=GLOSS if self.translations is None else None,
+            matching=self.matching,
+            least_cosine=self.least_cosine,
+            accuracy=self.accuracy,
+            dimension=self.dimension,
+            window=self.window,
+            seed=self.seed,
+            **more,
+        )
 
     def loop(self, folder: Path, *, rounds: int = 4) -> Iterator[tuple[str, list[list[Bead]]]]:
         """Run the mining loop in a folder and yield the beads of each round."""
@@ -207,20 +218,7 @@ class Experiment:
         files = folder / "known.source", folder / "known.target"
         for file, texts in zip(files, zip(*self.known, strict=True), strict=True):
             file.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-        settings = MiningSettings(
-            mode=self.mode,
-            tokenize=self.tokenize,
-            source_tokenize=self.source_tokenize,
-            translate=GLOSS if self.translations is None else None,
-            matching=self.matching,
-            least_cosine=self.least_cosine,
-            known=(str(files[0]), str(files[1])),
-            accuracy=self.accuracy,
-            rounds=rounds,
-            dimension=self.dimension,
-            window=self.window,
-            seed=self.seed,
-        )
+        settings = self.settings(known=(str(files[0]), str(files[1])), rounds=rounds)
         run = begin(folder / "run", settings, {})
         metrics = Miner(run, lambda: self.translated).mine()
         for number in range(int(metrics["rounds"])):
@@ -261,7 +259,7 @@ def line(result: Result) -> str:
     """Return a result as a line of a table."""
     found = result.found
     return (
-        f"{result.system:22} {100 * found.share:6.2f} % "
+        f"{result.system:23} {100 * found.share:6.2f} % "
         f"({100 * result.low:5.2f} to {100 * result.high:5.2f})  "
         f"x {result.ratio:5.3f} ({result.ratio_low:5.3f} to {result.ratio_high:5.3f})  "
         f"strict {100 * found.accuracy:5.2f} %  lax {100 * found.lax:5.2f} %  "
