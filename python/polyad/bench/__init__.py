@@ -75,6 +75,10 @@ def main(
         from polyad.bench.ntm_peers import import_public
 
         import_public(pytorch_ntm)
+    if family == "align":
+        from polyad.bench.align_peers import require
+
+        require(given)
     cases = importlib.import_module(f"polyad.bench.{family}")
     if op is not None and op not in cases.OPS:
         raise ValueError(f"op: expected one of {', '.join(cases.OPS)}, got {op!r}")

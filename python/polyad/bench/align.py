@@ -43,7 +43,6 @@ def run(
 ) -> tuple[list[Row], list[str]]:
     """Measure every case, or those of ``op``; return rows and remarks."""
     here = Run(settings, threads, console)
-    align_peers.require(settings)
     here.remarks.append(
         "texts are generated (polyad.data.align_synthetic), to measure cost only; each aligner "
         "runs in a process of its own, rivals on one thread, from files to files; ours: "

@@ -6,7 +6,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,19 +75,17 @@ def peers(settings: Settings) -> list[Peer]:
     return found
 
 
-def require(settings: Settings) -> None:
-    """Check that rivals are where the settings say.
+def require(given: Mapping[str, Path]) -> None:
+    """Check that rivals are where they should be, by the names they have in `Settings`.
 
     Raises:
         ValueError: One is not.
     """
-    if settings.bleualign is not None and not (settings.bleualign / "bleualign.py").is_file():
-        raise ValueError(
-            f"bleualign: expected a checkout with bleualign.py, got {settings.bleualign}"
-        )
-    for name in ("bleualign_cpp", "hunalign"):
-        path = getattr(settings, name)
-        if path is not None and not (path.is_file() and os.access(path, os.X_OK)):
+    for name, path in given.items():
+        if name == "bleualign":
+            if not (path / "bleualign.py").is_file():
+                raise ValueError(f"{name}: expected a checkout with bleualign.py, got {path}")
+        elif not (path.is_file() and os.access(path, os.X_OK)):
             raise ValueError(f"{name}: expected a program, got {path}")
 
 
