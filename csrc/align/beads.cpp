@@ -4,7 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "align/bead_features.hpp"
 #include "align/bead_rows.hpp"
+#include "align/moved.hpp"
 #include "common/check.hpp"
 
 namespace polyad::align {
@@ -21,88 +23,17 @@ void check(const BeadArgs& args) {
           "best_beads: sizes out of range");
 }
 
-// What the features of a bead are made of, beside its similarities.
-class Features {
- public:
-  explicit Features(const BeadArgs& args) : args_(args) {
-    double source = 0, target = 0;
-    for (std::int64_t i = 0; i < args.source.count; ++i) source += args.source.lengths[i];
-    for (std::int64_t j = 0; j < args.target.count; ++j) target += args.target.lengths[j];
-    const double ratio = source > 0 && target > 0 ? target / source : 1;
-    source_ = sums(args.source, ratio);
-    target_ = sums(args.target, 1);
+// Similarities of a bead that ends at target j of the row at hand.
+struct InBand {
+  const BeadRows& rows;
+  int a, b;
+  std::int64_t j;
+
+  double of(int group) const { return rows.here(group).at(a, b, j); }
+  double changed(int c, int d, int e, int g) const {
+    const SimilarityRow& row = d == 0 ? rows.here(0) : d < 0 ? rows.before() : rows.after();
+    return row.at(a - c + d, b - e + g, j + g);
   }
-
-  int count() const { return kBeadGeneral + kBeadPerGroup * args_.groups; }
-
-  // The bead of a and b sentences that ends at (i, j); f is all 0.
-  void operator()(const BeadRows& rows, std::int64_t i, std::int64_t j, int a, int b,
-                  double* f) const {
-    const double l = source_[i] - source_[i - a], t = target_[j] - target_[j - b];
-    if (a == 0 || b == 0) {
-      f[7] = 1;
-      f[8] = std::log(l + t + 10) - 4.5;
-      return;
-    }
-    f[shape(a, b)] = 1;
-    const double r = std::log((l + 8) / (t + 8));
-    f[9] = std::fabs(r);
-    f[10] = std::min(r * r, 4.0);
-    const double apart = std::fabs(l - t) / std::sqrt(l + t + 1);
-    f[11] = apart;
-    f[12] = std::min(apart * apart, 60.0) / 10;
-    const BeadSide &source = args_.source, &target = args_.target;
-    f[13] = (source.marks[i - 1] & 7) == (target.marks[j - 1] & 7);
-    const bool low_source = source.marks[i - a] & 8, low_target = target.marks[j - b] & 8;
-    f[14] = low_source == low_target;
-    f[15] = static_cast<int>(low_source) + static_cast<int>(low_target);
-    neighbours(rows, i, j, a, b, f);
-    const double more = (a + b) / 2.0 - 1;
-    for (int g = 0; g < args_.groups; ++g) {
-      double* mine = f + kBeadGeneral + kBeadPerGroup * g;
-      const double s = rows.here(g).at(a, b, j);
-      mine[0] = s;
-      mine[1] = s * more;
-    }
-  }
-
- private:
-  static int shape(int a, int b) {
-    const int most = std::max(a, b), least = std::min(a, b);
-    if (least == 1) return most == 1 ? 0 : most == 2 ? 1 : most == 3 ? 3 : most == 4 ? 5 : 6;
-    if (least == 2) return most == 2 ? 2 : most == 3 ? 4 : 6;
-    return 6;
-  }
-
-  static std::vector<double> sums(const BeadSide& side, double factor) {
-    std::vector<double> out(side.count + 1, 0.0);
-    for (std::int64_t i = 0; i < side.count; ++i) out[i + 1] = out[i] + factor * side.lengths[i];
-    return out;
-  }
-
-  // One sentence less, one sentence more.
-  void neighbours(const BeadRows& rows, std::int64_t i, std::int64_t j, int a, int b,
-                  double* f) const {
-    const SimilarityRow &here = rows.here(0), &before = rows.before(), &after = rows.after();
-    const double s = here.at(a, b, j);
-    double drop = std::numeric_limits<double>::infinity();
-    if (a > 1) drop = s - std::max(here.at(a - 1, b, j), before.at(a - 1, b, j));
-    if (b > 1) {
-      drop = std::min(drop, s - std::max(here.at(a, b - 1, j), here.at(a, b - 1, j - 1)));
-    }
-    f[16] = a > 1 || b > 1 ? drop : 0;
-    const auto gain = [&](double other) {
-      f[17] += std::max(other - s, 0.0);
-      f[18] += std::min(other - s, 0.0);
-    };
-    if (i - a > 0) gain(here.at(a + 1, b, j));
-    if (i < args_.source.count) gain(after.at(a + 1, b, j));
-    if (j - b > 0) gain(here.at(a, b + 1, j));
-    if (j < args_.target.count) gain(here.at(a, b + 1, j + 1));
-  }
-
-  const BeadArgs& args_;
-  std::vector<double> source_, target_;
 };
 
 std::vector<Weighted> weighted(const BeadArgs& args) {
@@ -114,12 +45,11 @@ std::vector<Weighted> weighted(const BeadArgs& args) {
 
 // Calls body(cell, type, f) for every bead inside the band, cells in order; f [features].
 template <class Body>
-void each_bead(const BeadArgs& args, BeadBand& band, const Body& body) {
-  const std::vector<Weighted> views = weighted(args);
-  std::vector<double> scales;
+void each_bead(const BeadArgs& args, const std::vector<Weighted>& views,
+               std::vector<double>& scales, BeadBand& band, const Body& body) {
   bead_band(args, views, band, scales);
   BeadRows rows(args, views, band, scales);
-  const Features features(args);
+  const BeadFeatures features(args);
   const auto types = bead_types(args.max_sentences);
   std::vector<double> f(features.count());
   for (std::int64_t i = 0; i <= args.source.count; ++i) {
@@ -130,7 +60,7 @@ void each_bead(const BeadArgs& args, BeadBand& band, const Body& body) {
         const auto [a, b] = types[k];
         if (band.cell(i - a, j - b) < 0) continue;
         std::fill(f.begin(), f.end(), 0.0);
-        features(rows, i, j, a, b, f.data());
+        features(InBand{rows, a, b, j}, i, j, a, b, f.data());
         body(cell, k, f.data());
       }
     }
@@ -243,7 +173,9 @@ void bead_features(const BeadArgs& args, BeadBand& band, std::vector<float>& fea
   check(args);
   const std::size_t width = kBeadGeneral + kBeadPerGroup * static_cast<std::size_t>(args.groups);
   const std::size_t types = bead_types(args.max_sentences).size();
-  each_bead(args, band, [&](std::int64_t cell, std::size_t k, const double* f) {
+  const std::vector<Weighted> views = weighted(args);
+  std::vector<double> scales;
+  each_bead(args, views, scales, band, [&](std::int64_t cell, std::size_t k, const double* f) {
     if (usable.empty()) {  // the band is known from the first bead on
       usable.assign(band.cells() * types, 0);
       features.assign(band.cells() * types * width, 0.0f);
@@ -269,9 +201,11 @@ void best_beads(const BeadArgs& args, std::vector<Span>& spans, std::vector<doub
   if (n == 0 || m == 0) return;
   const auto types = bead_types(args.max_sentences);
   const std::size_t width = kBeadGeneral + kBeadPerGroup * static_cast<std::size_t>(args.groups);
+  const std::vector<Weighted> views = weighted(args);
+  std::vector<double> scales;
   BeadBand band;
   std::vector<float> values;
-  each_bead(args, band, [&](std::int64_t cell, std::size_t k, const double* f) {
+  each_bead(args, views, scales, band, [&](std::int64_t cell, std::size_t k, const double* f) {
     if (values.empty()) values.assign(band.cells() * types.size(), static_cast<float>(kNever));
     double sum = 0;
     for (std::size_t x = 0; x < width; ++x) sum += args.weights[x] * f[x];
@@ -296,6 +230,7 @@ void best_beads(const BeadArgs& args, std::vector<Span>& spans, std::vector<doub
              });
   std::reverse(spans.begin() + static_cast<std::ptrdiff_t>(first), spans.end());
   std::reverse(scores.end() - static_cast<std::ptrdiff_t>(spans.size() - first), scores.end());
+  if (args.moved) moved_beads(args, views, scales, spans, scores);
 }
 
 }  // namespace polyad::align

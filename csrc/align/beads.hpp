@@ -62,6 +62,8 @@ struct BeadArgs {
   int max_sentences;      // a + b, 2 .. kBeadLargest
   int margin;             // sentences around the anchors, at least 1
   double threshold;       // 0 .. 1
+  bool moved;             // also look for beads that cross the path
+  double moved_cost;      // what crossing costs, in units of scores
 };
 
 // The cells (i, j) of the band: after i source and j target sentences, j = first[i] ..

@@ -91,7 +91,8 @@ void register_align_beads(py::module_& m) {
   m.def(
       "align_best_beads",
       [](const SideArgs& source, const SideArgs& target, const std::vector<ViewArgs>& views,
-         int groups, Address weights, int max_sentences, int margin, double threshold) {
+         int groups, Address weights, int max_sentences, int margin, double threshold, bool moved,
+         double moved_cost) {
         const auto seen = bead_views(views);
         std::vector<align::Span> spans;
         std::vector<double> scores;
@@ -99,13 +100,15 @@ void register_align_beads(py::module_& m) {
           py::gil_scoped_release release;
           align::best_beads(
               {side(source), side(target), seen.data(), static_cast<std::int64_t>(seen.size()),
-               groups, at<const double>(weights), max_sentences, margin, threshold},
+               groups, at<const double>(weights), max_sentences, margin, threshold, moved,
+               moved_cost},
               spans, scores);
         }
         return py::make_tuple(span_array(spans), array(scores));
       },
       py::arg("source"), py::arg("target"), py::arg("views"), py::arg("groups"), py::arg("weights"),
-      py::arg("max_sentences"), py::arg("margin"), py::arg("threshold"));
+      py::arg("max_sentences"), py::arg("margin"), py::arg("threshold"), py::arg("moved"),
+      py::arg("moved_cost"));
   m.def(
       "align_bead_probabilities",
       [](Address first, Address offsets, std::int64_t rows, std::int64_t target_count,
@@ -130,7 +133,7 @@ void register_align_beads(py::module_& m) {
           py::gil_scoped_release release;
           align::bead_features(
               {side(source), side(target), seen.data(), static_cast<std::int64_t>(seen.size()),
-               groups, nullptr, max_sentences, margin, 0.0},
+               groups, nullptr, max_sentences, margin, 0.0, false, 0.0},
               band, features, usable);
         }
         return py::make_tuple(array(band.first), array(band.offsets), array(features),

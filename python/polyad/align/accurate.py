@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -73,6 +74,9 @@ class AccurateMode:
         direct: Whether source and target are also compared themselves, beside translations.
         threshold: Beads are left out rather than taken where they are less probable, 0 to 1.
         margin: How many sentences are looked at beyond what anchors suggest.
+        moved_cost: Sentences that stand elsewhere in the other text (captions, boxes) are put
+            together too where the model's scores are larger by this than without; their beads
+            cross the others. None: no bead crosses another.
         score: 'ableu' where ``vectors`` are given, else 'bleu'.
         vectors: Words with similar vectors count as shared, too: those of a translation and the
             other text; without translations those of the two texts, which needs vectors of both
@@ -92,6 +96,7 @@ class AccurateMode:
         direct: bool = True,
         threshold: float = 0.2,
         margin: int = 8,
+        moved_cost: float | None = 4.0,
         score: Literal["bleu", "ableu"] = "bleu",
         vectors: WordVectors | None = None,
     ) -> None:
@@ -110,6 +115,9 @@ class AccurateMode:
             raise ValueError(f"threshold: expected 0 .. 1, got {threshold}")
         self.threshold = threshold
         self.margin = arrays.require_int("margin", margin, 1)
+        if moved_cost is not None and not math.isfinite(moved_cost):
+            raise ValueError(f"moved_cost: expected a finite number or None, got {moved_cost}")
+        self.moved_cost = moved_cost
 
     def align(self, documents: Sequence[Document]) -> list[Alignment]:
         """Return the alignment of every document, in their order; documents share the threads."""
@@ -164,6 +172,7 @@ class AccurateMode:
             max_sentences=self.max_sentences,
             margin=self.margin,
             threshold=self.threshold,
+            moved_cost=self.moved_cost,
         )
         labels: np.ndarray[Any, Any] = np.full(len(spans), LABELS.index("PATH"), np.int8)
         return Alignment(document, spans, scores, labels)

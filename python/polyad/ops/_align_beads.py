@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -163,6 +164,7 @@ def best_beads(
     max_sentences: int = 6,
     margin: int = 8,
     threshold: float = 0.2,
+    moved_cost: float | None = None,
 ) -> tuple[Array, Array]:
     """Find the beads that a log-linear model of paths believes in most.
 
@@ -190,11 +192,15 @@ def best_beads(
         max_sentences: The largest a + b, 2 .. 8.
         margin: How many sentences the band reaches beyond the anchors.
         threshold: How probable a bead must be at least to be better than none, 0 .. 1.
+        moved_cost: Also put together sentences that the path leaves out, up to 50 sentences apart,
+            where ``weights . features`` of the bead is larger than that of its null beads by more
+            than this; the logistic function of the difference is its score. None: the path alone,
+            whose beads do not cross.
 
     Returns:
         int32 [beads, 4]: first source sentence and the one after the last, first target sentence
-        and the one after the last, both sides not empty, in document order; float64 [beads]: their
-        probabilities.
+        and the one after the last, both sides not empty, in order of the source; float64 [beads]:
+        their probabilities.
 
     Raises:
         TypeError: A wrong kind or dtype of an argument.
@@ -206,6 +212,8 @@ def best_beads(
     margin = arrays.require_int("margin", margin, 1, 2**30)
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold: expected 0 .. 1, got {threshold}")
+    if moved_cost is not None and not math.isfinite(moved_cost):
+        raise ValueError(f"moved_cost: expected a finite number or None, got {moved_cost}")
     weights = np.ascontiguousarray(weights)
     spans, scores = _backend.cpu.align_best_beads(
         source.arguments(),
@@ -216,6 +224,8 @@ def best_beads(
         max_sentences,
         margin,
         threshold,
+        moved_cost is not None,
+        moved_cost or 0.0,
     )
     return spans, scores
 
