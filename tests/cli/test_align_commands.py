@@ -16,7 +16,7 @@ import pytest
 
 from polyad.align import formats
 
-SOURCE = "Das ist ein Satz.\nHier steht noch einer.\nUnd der letzte Satz.\n"
+SOURCE = "Das war ein Satz.\nHier steht noch einer.\nUnd der letzte Satz.\n"
 TARGET = "This is a sentence.\nHere is another one.\nAnd the last sentence.\n"
 ALIGN = ["align", "-s", "s", "-t", "t", "--srctotarget", "m"]
 
@@ -221,7 +221,7 @@ BAD = {
         {"s": b"a\n.EOA\nb\nc\n", "m": b"a\n\nb\nc\n"},
         [],
         1,
-        "s: expected as many artic",
+        "s: expected as many articles (",
     ),
     "long line": ({}, ["--max-line-bytes", "20"], 1, "s:2: a line of more than 20 bytes"),
     "no folder": ({}, ["-o", "no/out"], 1, "no: no such folder"),
