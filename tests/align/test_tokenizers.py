@@ -86,6 +86,7 @@ def test_every_character_is_treated_as_sacrebleu_does(name):
         ("e\u0301te\u0301 q\u0301r", "été q\u0301r"),
         ("नमस्ते hi\u200bho \ufeffx", "नमस्ते hi ho x"),
         ("'x' ... '", "' x ' . . . '"),
+        ("中'a \u0301'a a'1 1'a 1'1 x\u0301'y", "中 ' a \u0301 ' a a ' 1 1 ' a 1'1 x\u0301'y"),
         ("  \t", ""),
     ],
 )

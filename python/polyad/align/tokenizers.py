@@ -173,9 +173,9 @@ def _entities_apart(line: str, *entities: tuple[str, str]) -> str:
     return line
 
 
-# mteval-v13a goes over the text several times, each time over what the one before has left, spaces it
-# put there included; matches of one pass do not overlap, so of two full stops in a row only one is
-# set apart in a pass.
+# mteval-v13a goes over the text several times, each time over what the pass before has left, with
+# the spaces it put there. Matches of one pass do not overlap, so of two full stops in a row only
+# one is set apart in a pass.
 _V13A_APART = str.maketrans({c: f" {c} " for c in map(chr, range(128)) if _SEPARATOR.match(c)})
 _V13A_STOPS = (
     (re.compile(r"([^0-9])([.,])"), r"\1 \2 "),
@@ -249,14 +249,14 @@ _SINGLE = (
 @lru_cache(maxsize=1)
 def _word_pattern() -> re.Pattern[str]:
     # marks, and the two joiners and the soft hyphen, which stand inside words
-    marks = f"[{_of_category('M')}\u200c\u200d\u00ad]"
+    mark = f"[{_of_category('M')}\u200c\u200d\u00ad]"
     letter = rf"[^\W\d_{_SINGLE}]"
-    other = rf"[^\s{_of_category('C')}{_of_category('Z')}]"
+    run = rf"[0-9A-Z_a-z]+|[^\W{_SINGLE}]"  # the ASCII part only saves time
+    other = rf"[!-/:-@\[-^`{{-~]|[^\s{_of_category('C')}{_of_category('Z')}]"
     return re.compile(
-        rf"(?:[^\W{_SINGLE}]{marks}*"
-        rf"|(?<=[\w{marks[1:]})(?<![\d_])['\u2019.\u00b7](?={letter})"
-        rf"|(?<=\d)[.,'\u2019](?=\d))+"
-        rf"|{other}{marks}*"
+        rf"(?:{run})(?:{run}|{mark}|['\u2019.\u00b7](?<![\d_].)(?={letter})"
+        rf"|[.,'\u2019](?<=\d.)(?=\d))*"
+        rf"|(?:{other}){mark}*"
     )
 
 
