@@ -18,7 +18,14 @@ from polyad.run import Run, RunError
 
 pytest.importorskip("gensim")
 
-FAST = {"dimension": 24, "epochs": 25, "window": 8, "min_count": 1, "rounds": 2}
+FAST = {
+    "mode": "bleualign",
+    "dimension": 24,
+    "epochs": 25,
+    "window": 8,
+    "min_count": 1,
+    "rounds": 2,
+}
 DOCUMENTS = corpus(documents=20)
 
 
@@ -201,6 +208,13 @@ def test_a_command_that_fails_leaves_a_run_that_can_go_on(tmp_path, command, mes
         mine(folder, translate=command)
     assert not (folder / "round-0" / "translation.txt").exists()
     assert not list(folder.rglob(".*.part"))
+
+
+def test_the_mode_accurate_mines_beside_the_translations_given(tmp_path):
+    metrics = mine(tmp_path / "run", mode="accurate", translate="gloss")
+    plain = mine(tmp_path / "plain", mode="accurate", rounds=1)
+    assert metrics["yield_first_percent"] == plain["yield_percent"] > 50
+    assert metrics["rounds"] == 2
 
 
 def test_hopeless_and_empty_corpora_are_refused(tmp_path):

@@ -59,7 +59,7 @@ class MiningSettings:
         ValueError: A value that cannot be.
     """
 
-    mode: str = "bleualign"
+    mode: str = "accurate"
     tokenize: str = "words"
     source_tokenize: str = "words"
     translate: str | None = None

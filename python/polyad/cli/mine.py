@@ -86,17 +86,17 @@ def mine(
     mode: Annotated[
         str,
         typer.Option(
-            metavar="bleualign|accurate",
+            metavar="accurate|bleualign",
             rich_help_panel=ALIGNING,
-            help="bleualign: the beads that Bleualign finds. accurate: better ones.",
+            help="accurate: the best beads. bleualign: those that Bleualign finds.",
         ),
-    ] = "bleualign",
+    ] = "accurate",
     matching: Annotated[
         str,
         typer.Option(
             metavar="source|one_to_one",
             rich_help_panel=ALIGNING,
-            help="How ABLEU counts: each n-gram with its best, or one to one.",
+            help="How ABLEU counts, in the mode bleualign: each n-gram with its best, or 1-1.",
         ),
     ] = "source",
     least_cosine: Annotated[
@@ -105,7 +105,7 @@ def mine(
             min=0,
             max=1,
             rich_help_panel=ALIGNING,
-            help="Words whose vectors are less similar count as different.",
+            help="In the mode bleualign, words whose vectors are less similar are different.",
         ),
     ] = 0.35,
     tokenize: Annotated[
