@@ -38,10 +38,11 @@ void NgramIndex::build(const Words* targets, std::int64_t count, int max_n) {
   max_n_ = max_n;
   std::size_t words = 0;
   for (std::int64_t j = 0; j < count; ++j) words += targets[j].size;
+  words_.reset();
   for (int k = 0; k < max_n; ++k) {
     Grams& grams = grams_[k];
-    // in a long text most n-grams have come before; the table grows where they have not
-    grams.numbers.reset(words < 100'000 ? words : words / (k == 0 ? 4 : 2));
+    // in a long text many n-grams have come before; the table grows where they have not
+    if (k > 0) grams.numbers.reset(words < 100'000 ? words : words / 2);
     grams.repeats.reset(words / 32);
     grams.count = 0;
     grams.last.clear();
@@ -67,7 +68,8 @@ NgramIndex::KeySet NgramIndex::add_grams(const Words& words, std::int32_t target
   for (int k = 0; k < max_n_; ++k) {
     Grams& grams = grams_[k];
     for (std::int32_t i = 0; i + k < words.size; ++i) {
-      std::int32_t gram = grams.numbers.insert(prefixes_[i] + 1, words[i + k], grams.count);
+      std::int32_t gram = k == 0 ? words_.insert(words[i], grams.count)
+                                 : grams.numbers.insert(prefixes_[i], words[i + k], grams.count);
       prefixes_[i] = gram;
       if (gram == grams.count) {
         ++grams.count;
@@ -160,7 +162,7 @@ void NgramIndex::find_grams(const Words& source, Desk& desk) const {
     for (std::int32_t i = 0; i + k < source.size; ++i) {
       std::int32_t& prefix = desk.prefixes[i];
       if (k > 0 && prefix < 0) continue;
-      prefix = grams.numbers.find(prefix + 1, source[i + k]);
+      prefix = k == 0 ? words_.find(source[i]) : grams.numbers.find(prefix, source[i + k]);
       if (prefix < 0) continue;
       const std::int32_t before = seen[prefix]++;
       const std::int32_t gram = before == 0 ? prefix : grams.repeats.find(prefix, before);

@@ -49,7 +49,7 @@ class NgramIndex {
   // An n-gram that stands in a sentence once more is a gram of its own there, so that a clipped
   // count is a number of common grams.
   struct Grams {
-    PairNumbers numbers;                // (gram of the first n - 1 words + 1, last word)
+    PairNumbers numbers;                // from order 2 on: (gram without its last word, that word)
     PairNumbers repeats;                // (gram, how often it stood there before)
     std::int32_t count = 0;             // how many there are
     std::vector<std::int32_t> last;     // [grams] 1 + the last target that had it
@@ -73,6 +73,7 @@ class NgramIndex {
              std::vector<PairScore>& best) const;
 
   int max_n_ = 0;
+  WordNumbers words_;
   Grams grams_[kMaxOrder];
   std::vector<KeySet> keys_;                   // [classes]
   std::vector<std::int32_t> class_slots_;      // classes by their key set; -1: free

@@ -74,4 +74,10 @@ void PairNumbers::resize(std::size_t slots) {
   shift_ = 64 - std::countr_zero(slots);
 }
 
+void WordNumbers::reset() {
+  for (std::int32_t word : words_) numbers_[word] = PairNumbers::kNone;
+  words_.clear();
+  large_.reset(0);
+}
+
 }  // namespace polyad::align

@@ -31,4 +31,35 @@ class PairNumbers {
   int shift_ = 0;
 };
 
+// Numbers of words, which are numbers themselves: those of a vocabulary of ordinary size without a
+// search.
+class WordNumbers {
+ public:
+  void reset();
+  // The number of a word; a new word gets `fresh`.
+  std::int32_t insert(std::int32_t word, std::int32_t fresh) {
+    if (static_cast<std::size_t>(word) >= kDirect) return large_.insert(0, word, fresh);
+    if (static_cast<std::size_t>(word) >= numbers_.size()) {
+      numbers_.resize(word + word / 2 + 1, PairNumbers::kNone);
+    }
+    std::int32_t& number = numbers_[word];
+    if (number == PairNumbers::kNone) {
+      number = fresh;
+      words_.push_back(word);
+    }
+    return number;
+  }
+  std::int32_t find(std::int32_t word) const {
+    if (static_cast<std::size_t>(word) >= kDirect) return large_.find(0, word);
+    return static_cast<std::size_t>(word) < numbers_.size() ? numbers_[word] : PairNumbers::kNone;
+  }
+
+ private:
+  static constexpr std::size_t kDirect = 1 << 22;
+
+  std::vector<std::int32_t> numbers_;  // [word] kNone: it has none
+  std::vector<std::int32_t> words_;    // those that have one
+  PairNumbers large_;
+};
+
 }  // namespace polyad::align

@@ -117,6 +117,27 @@ def offsets_of(lengths: Sequence[int]) -> np.ndarray[Any, Any]:
     return offsets.astype(np.int32)
 
 
+def require_one_numbering(
+    name: str, value: Any, other_name: str, other: Any, vocabulary: Vocabulary | None
+) -> None:
+    """Raise TypeError if one argument is numbered and the other would be numbered anew.
+
+    Args:
+        name: An argument.
+        value: What was given for it.
+        other_name: Another argument.
+        other: What was given for that.
+        vocabulary: That of the caller; it numbers both.
+    """
+    numbered = isinstance(value, Sentences)
+    if vocabulary is None and numbered != isinstance(other, Sentences):
+        first, second = (name, other_name) if numbered else (other_name, name)
+        raise TypeError(
+            f"{second}: expected polyad.Sentences as {first} is, so that both number the same "
+            f"words, got a {type(other if numbered else value).__name__}"
+        )
+
+
 def as_sentences(name: str, value: Any, vocabulary: Vocabulary) -> Sentences:
     """Return `Sentences` for what a caller may give.
 

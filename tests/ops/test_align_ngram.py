@@ -116,3 +116,11 @@ def test_any_number_of_threads_gives_the_same(rng):
 def test_wrong_arguments_are_named(sources, targets, options, error, message):
     with pytest.raises(error, match=message):
         ngram_scores(sources, targets, **options)
+
+
+def test_numbers_on_one_side_alone_are_refused():
+    numbered = polyad.Sentences.from_lists([[0, 1]])
+    with pytest.raises(TypeError, match=r"targets: expected polyad.Sentences as sources is"):
+        ngram_scores(numbered, ["c d"])
+    with pytest.raises(TypeError, match=r"sources: expected polyad.Sentences as targets is"):
+        ngram_scores(["c d"], numbered)

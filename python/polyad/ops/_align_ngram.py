@@ -8,7 +8,7 @@ import numpy as np
 
 from polyad import _arrays as arrays
 from polyad import _backend
-from polyad._sentences import Vocabulary, as_sentences
+from polyad._sentences import Vocabulary, as_sentences, require_one_numbering
 
 MAX_ORDER: int = _backend.cpu.ALIGN_MAX_ORDER
 
@@ -43,7 +43,7 @@ def ngram_scores(
         then by decreasing score, then by target.
 
     Raises:
-        TypeError: A wrong kind of an argument.
+        TypeError: A wrong kind of an argument; `Sentences` on one side alone.
         ValueError: ``max_n`` or ``top_k`` out of range.
 
     >>> ngram_scores(["the old house", "a dog"], ["a cat", "an old house", "a dog"])
@@ -51,6 +51,7 @@ def ngram_scores(
     """
     max_n = arrays.require_int("max_n", max_n, 1, MAX_ORDER)
     top_k = arrays.require_int("top_k", top_k, 1)
+    require_one_numbering("sources", sources, "targets", targets, None)
     vocabulary = Vocabulary()
     h = as_sentences("sources", sources, vocabulary)
     r = as_sentences("targets", targets, vocabulary)
