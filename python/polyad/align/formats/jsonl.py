@@ -22,6 +22,9 @@ from polyad.align.formats.base import (
 from polyad.align.streams import MAX_LINE, Source, lines, name_of
 
 
+ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+
+
 class JsonlWriter(Writer):
     """Writes ``{"doc", "src", "tgt", "score", "label", "src_text", "tgt_text", "meta"}`` a bead.
 
@@ -46,7 +49,7 @@ class JsonlWriter(Writer):
             }
             if document.meta:
                 row["meta"] = dict(document.meta)
-            rows.append(json.dumps(row, ensure_ascii=False) + "\n")
+            rows.append(ENCODE(row) + "\n")
         self.put("".join(rows))
 
 
