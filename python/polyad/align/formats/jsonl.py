@@ -21,7 +21,6 @@ from polyad.align.formats.base import (
 )
 from polyad.align.streams import MAX_LINE, Source, lines, name_of
 
-
 ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
