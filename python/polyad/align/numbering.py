@@ -77,17 +77,19 @@ def native_text(vocabulary: Any, texts: list[Sequence[str]], characters: bool) -
 
 def _plain(line: str, characters: bool) -> str:
     """Return a sentence without what the kernel leaves to Python, itself where there is nothing."""
-    if "\n" in line:
-        line = line if characters else line.replace(SKIPPED, "")
-        line = line.replace("-\n", "").replace("\n", " ")
-    if "İ" not in line and CAPITAL_SIGMA not in line:
+    if "\n" not in line and "İ" not in line and CAPITAL_SIGMA not in line:
         return line
     if characters:
-        return line.replace("İ", DOTTED_I).replace(CAPITAL_SIGMA, CAPITAL_SIGMA.lower())
-    line = line.replace(SKIPPED, "").replace("İ", "İ".lower())
-    # str.lower looks at the neighbours of a sigma; entities end and begin with no letter
-    pairs = zip(line, line.lower(), strict=True)
-    return "".join(low if letter == CAPITAL_SIGMA else letter for letter, low in pairs)
+        line = line.replace("\n", " ").replace("İ", DOTTED_I)
+        return line.replace(CAPITAL_SIGMA, CAPITAL_SIGMA.lower())
+    line = line.replace(SKIPPED, "").replace("-\n", "").replace("\n", " ")
+    line = line.replace("İ", "İ".lower())
+    if CAPITAL_SIGMA in line:
+        # str.lower looks at the neighbours of a sigma; entities end and begin with no letter
+        pairs = zip(line, line.lower(), strict=True)
+        line = "".join(low if letter == CAPITAL_SIGMA else letter for letter, low in pairs)
+    # what only now reads like the mark stays: the kernel knows it by its lower case
+    return line.replace(SKIPPED, SKIPPED.title())
 
 
 @cache
