@@ -200,7 +200,7 @@ class _Filler:
             previous = self.fill(left, right, previous, ((), ()))
         self.emit(*previous)
 
-    def entries(self, side: int, before: Ids, gap: list[int], after: Ids) -> list[Ids]:
+    def entries(self, before: Ids, gap: list[int], after: Ids) -> list[Ids]:
         """What is scored in a gap: the anchors, its ends, and joins of neighbours among these."""
         width = self.options.max_join + (10 if self.options.link_gaps else 0)
         ends = [(i,) for place, i in enumerate(gap) if place < width or len(gap) - place <= width]
@@ -216,9 +216,7 @@ class _Filler:
         self, left: list[int], right: list[int], pre: tuple[Ids, Ids], post: tuple[Ids, Ids]
     ) -> dict[Ids, tuple[float, Ids, tuple[int, ...]]]:
         """The best reference of every entry that has one: score, ids, clipped counts."""
-        ids = [
-            self.entries(side, pre[side], gap, post[side]) for side, gap in enumerate((left, right))
-        ]
+        ids = [self.entries(pre[side], gap, post[side]) for side, gap in enumerate((left, right))]
         joined = [
             [[word for i in entry for word in words[i]] for entry in entries]
             for words, entries in zip(self.words, ids, strict=True)
