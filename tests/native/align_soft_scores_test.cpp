@@ -5,8 +5,8 @@
 #include <random>
 #include <vector>
 
-#include "align_ableu_cases.hpp"
 #include "align/soft_scores.hpp"
+#include "align_ableu_cases.hpp"
 #include "common/parallel.hpp"
 
 namespace polyad::testing {
