@@ -1,7 +1,10 @@
 """``polyad mine``: from files to a run folder, and what it refuses."""
 
 import json
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,6 +76,22 @@ def test_mine_runs_a_translator(polyad, texts, tmp_path):
     )
     assert failing.code == 1
     assert "lines, one for each it was given, got 2" in " ".join(failing.err.split())
+
+
+def test_an_interrupt_says_how_to_go_on(polyad, texts, tmp_path):
+    run = tmp_path / "run"
+    words = [*sides(texts), "--srctotarget", texts / "translation", "--out", run, *FAST[:2]]
+    command = [sys.executable, "-m", "polyad", "mine", *map(str, words), "--epochs", "5000"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as job:
+        while not (run / "round-0" / "round.json").exists():
+            time.sleep(0.02)
+            assert job.poll() is None, job.stderr.read()
+        time.sleep(0.2)
+        job.send_signal(signal.SIGINT)
+        _, said = job.communicate(timeout=60)
+    assert job.returncode == 130
+    assert f"to go on: polyad mine --out {run} --resume" in " ".join(said.split())
+    assert not list(run.rglob(".*.part"))
 
 
 @pytest.mark.parametrize(
