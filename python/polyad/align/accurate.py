@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -71,7 +74,8 @@ class AccurateMode:
     Args:
         tokenize: A name or function of `polyad.align.tokenizers.tokenizer`.
         max_sentences: The most sentences of a bead, both sides together, 2 to 8.
-        direct: Whether source and target are also compared themselves, beside translations.
+        direct: Whether source and target are also compared themselves, beside translations. None:
+            where the letters of both are of the same scripts, see `same_script`.
         threshold: Beads are left out rather than taken where they are less probable, 0 to 1.
         margin: How many sentences are looked at beyond what anchors suggest.
         moved_cost: Sentences that stand elsewhere in the other text (captions, boxes) are put
@@ -93,7 +97,7 @@ class AccurateMode:
         *,
         tokenize: str | Callable[[str], Sequence[str]] = "words",
         max_sentences: int = 6,
-        direct: bool = True,
+        direct: bool | None = None,
         threshold: float = 0.2,
         margin: int = 8,
         moved_cost: float | None = 4.0,
@@ -144,7 +148,10 @@ class AccurateMode:
         first_back = 2 + len(document.translations)
         pairs = [(t, 1) for t in range(2, first_back)]
         pairs += [(0, t) for t in range(first_back, len(texts))]
-        kind = "both" if self.direct else "translated"
+        direct = self.direct
+        if direct is None:
+            direct = same_script(document.source, document.target)
+        kind = "both" if direct else "translated"
         views = [BeadView(letters[s], letters[t], 0) for s, t in pairs]
         views += [BeadView(words[s], words[t], 1) for s, t in pairs]
         if self.vectors is not None:
@@ -158,7 +165,7 @@ class AccurateMode:
         if not views:
             kind = "direct"
             views = [BeadView(letters[0], letters[1], 0), BeadView(words[0], words[1], 1)]
-        elif self.direct:
+        elif direct:
             views.append(BeadView(letters[0], letters[1], 2))
         return Evidence(kind, _side(document.source), _side(document.target), views)
 
@@ -176,6 +183,37 @@ class AccurateMode:
         )
         labels: np.ndarray[Any, Any] = np.full(len(spans), LABELS.index("PATH"), np.int8)
         return Alignment(document, spans, scores, labels)
+
+
+def same_script(source: Sequence[str], target: Sequence[str]) -> bool:
+    """Whether at least four fifths of the letters of two texts are of the same scripts.
+
+        sum_s min(p_s, q_s) >= 0.8
+
+    with p_s and q_s the shares of a script's letters. Words of two languages can look alike only
+    then: Korean shares with English the names that it leaves in Latin letters, and a model that
+    expects what German shares with French would take all else for wrong.
+
+    Args:
+        source: Sentences.
+        target: Sentences.
+    """
+    shares = []
+    for sentences in (source, target):
+        scripts: Counter[str] = Counter()
+        for letter, count in Counter("".join(sentences)).items():
+            if letter.isalpha():
+                scripts[_script(letter)] += count
+        total = max(1, scripts.total())
+        shares.append({script: count / total for script, count in scripts.items()})
+    p, q = shares
+    return sum(min(share, q.get(script, 0.0)) for script, share in p.items()) >= 0.8
+
+
+@lru_cache(maxsize=2**16)
+def _script(letter: str) -> str:
+    """The first word of a letter's name in Unicode, which is that of its script."""
+    return unicodedata.name(letter, "").partition(" ")[0]
 
 
 def _side(sentences: Sequence[str]) -> BeadSide:

@@ -1,0 +1,46 @@
+"""The mode accurate does not expect languages of different scripts to look alike."""
+
+import pytest
+
+from polyad.align import Aligner, Document
+from polyad.align.accurate import same_script
+from polyad.align.evaluate import evaluate
+from polyad.data.align_sample import korean_readme
+
+
+def strict_f1(document, gold, mode, **options):
+    return evaluate([Aligner(mode, **options).align(document).beads], [gold]).strict.f1
+
+
+def test_it_is_better_than_bleualign_on_korean_and_english():
+    document, gold = korean_readme()
+    accurate = strict_f1(document, gold, "accurate")
+    assert accurate > 0.95
+    assert accurate > strict_f1(document, gold, "bleualign")
+    assert accurate == strict_f1(document, gold, "accurate", direct=False)
+    turned = Document(document.target, document.source, back_translations=document.translations)
+    other_way = [bead._replace(source=bead.target, target=bead.source) for bead in gold]
+    assert strict_f1(turned, other_way, "accurate") > 0.95
+
+
+def test_rough_copies_of_one_language_are_compared_themselves():
+    document, gold = korean_readme()
+    english = Document(document.translations[0], document.target)
+    assert same_script(english.source, english.target)
+    assert strict_f1(english, gold, "accurate") > 0.8
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "same"),
+    [
+        (["Ein Wort, zwei"], ["Un mot, deux: été"], True),
+        (["한국어 polyad 문장"], ["a Korean sentence with polyad"], False),
+        (["слово"], ["word"], False),
+        (["слово"], ["слова и"], True),
+        (["日本語の文はこれです"], ["这是中文句子"], False),
+        (["123", "..."], ["456"], False),
+        ([], [], False),
+    ],
+)
+def test_scripts(source, target, same):
+    assert same_script(source, target) is same
