@@ -207,6 +207,21 @@ def test_evaluate(polyad, texts):
     assert "lax         1.000   1.000  1.000" in polyad(*ladder).out
 
 
+def test_evaluate_knows_documents_without_beads_by_number(polyad, texts):
+    for name, last in (("s", "Haus"), ("t", "house"), ("m", "dwelling")):
+        text = (texts / name).read_text()
+        (texts / name).write_text(f"{text}.EOA\n{last} {last}\nx\ny\nz\nu\nv\n.EOA\n{text}")
+    (texts / "t").write_text((texts / "t").read_text().replace("x\ny\nz\nu\nv\n", ""))
+    words = ["--bleu_n", "2", "--format", "jsonl", "-o", "found.jsonl"]
+    assert polyad(*ALIGN, *words).err.startswith("3 documents, 6 beads")
+    (texts / "gold").write_text(
+        "\n".join(["[0]:[0]\n[1]:[1]\n[2]:[2]\n", "[0]:[0]\n", "[0]:[0]\n"])
+    )
+    result = polyad("evaluate-alignment", "found.jsonl", "gold")
+    assert result.code == 0, result.err
+    assert "6 beads found, 5 in gold, 4 exactly right" in result.out
+
+
 # name: (files to write, more words, exit code, what the line must say)
 BAD = {
     "missing file": ({}, ["-s", "no"], 1, "no: No such file"),

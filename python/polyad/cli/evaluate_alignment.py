@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from polyad.cli.console import one_of, out, table
 
 if TYPE_CHECKING:
     from polyad.align import Bead
+    from polyad.align.formats.base import NamedBeads
 
 
 def evaluate_alignment(
@@ -47,8 +49,8 @@ def evaluate_alignment(
     from polyad._files import written_whole
     from polyad.align.evaluate import evaluate
 
-    beads = _beads(found, found_format, "--format")
-    right = [document for name in gold for document in _beads(name, gold_format, "--gold-format")]
+    right = [beads for name in gold for _, beads in _documents(name, gold_format, "--gold-format")]
+    beads = _in_their_places(_documents(found, found_format, "--format"), len(right))
     if len(beads) != len(right):
         raise ValueError(
             f"{found}: expected {len(right)} documents, as the gold files have, got {len(beads)}"
@@ -80,10 +82,23 @@ def evaluate_alignment(
             temporary.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def _beads(name: str, format_name: str | None, option: str) -> list[list[Bead]]:
+def _documents(name: str, format_name: str | None, option: str) -> list[NamedBeads]:
     from polyad.align import formats
 
     if format_name is None:
         format_name = formats.format_by_name(name) or "vecalign"
     one_of(option, format_name, formats.BEAD_FORMATS)
-    return formats.read_beads(name, format_name)
+    return list(formats.read_named_beads(name, format_name))
+
+
+def _in_their_places(documents: list[NamedBeads], count: int) -> list[list[Bead]]:
+    """The beads by document; some formats say nothing of documents without beads.
+
+    What was read from parallel texts is numbered from 1, which shows where they are.
+    """
+    numbers = [int(name) if name.isdecimal() else 0 for name, _ in documents]
+    ascending = all(a < b for a, b in pairwise([0, *numbers]))
+    if len(documents) >= count or not ascending or max(numbers, default=0) > count:
+        return [beads for _, beads in documents]
+    by_number = dict(zip(numbers, (beads for _, beads in documents), strict=True))
+    return [by_number.get(number, []) for number in range(1, count + 1)]
