@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
   }
   bench::register_ableu();
   bench::register_bleu();
+  bench::register_beads();
   bench::register_gale_church();
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();

@@ -20,6 +20,7 @@ void register_similarity(Isa level);
 // One level only: not compiled per instruction set.
 void register_ableu();
 void register_bleu();
+void register_beads();
 void register_gale_church();
 
 }  // namespace polyad::bench

@@ -142,7 +142,7 @@ double probabilities(const BeadBand& band, std::int64_t n, std::int64_t m,
   for (std::int64_t i = n; i >= 0; --i) {
     for (std::int64_t j = band.end(i) - 1; j >= band.first[i]; --j) {
       const std::int64_t cell = band.cell(i, j);
-      const double here = share[cell];
+      const double here = forward[cell] > kNever ? share[cell] : 0;
       sources(i, j);
       for (std::size_t k = 0; k < count; ++k) {
         T& score = scores[cell * count + k];

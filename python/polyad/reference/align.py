@@ -9,17 +9,22 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from polyad.reference import bleualign
+from polyad._sentences import Sentences
+from polyad.reference import beads, bleualign
 
 __all__ = [
     "ableu",
     "ableu_pairs",
+    "bead_features",
+    "bead_probabilities",
+    "best_beads",
     "best_path",
     "corpus_ableu",
     "corpus_bleu",
     "gale_church",
     "ngram_scores",
     "sentence_bleu",
+    "sentence_vectors",
     "soft_scores",
     "word_similarity",
 ]
@@ -450,3 +455,49 @@ def soft_scores(
             scores.append(-negative)
     pairs = np.array(links, np.int32).reshape(-1, 2)
     return pairs[:, 0].copy(), pairs[:, 1].copy(), np.array(scores, np.float64)
+
+
+def sentence_vectors(
+    texts: Sequence[Sentences], words: Sequence[str], *, by: str
+) -> list[list[Counter[Any]]]:
+    """Counts of the n-grams of every sentence, under the n-grams themselves."""
+    return beads.counted(texts, words, by)
+
+
+def bead_features(
+    source: Any, target: Any, views: Sequence[Any], *, groups: int, max_sentences: int = 6
+) -> beads.Table:
+    """Features of all beads, without a band, by (i, j) of their ends and their type (a, b)."""
+    return beads.Model(source, target, views, groups).table(max_sentences)
+
+
+def bead_probabilities(
+    scores: dict[tuple[int, int], dict[tuple[int, int], float]], n: int, m: int
+) -> tuple[dict[tuple[int, int], dict[tuple[int, int], float]], float]:
+    """Probabilities of all beads by (i, j) and (a, b), and the logarithm of the sum over paths."""
+    return beads.probabilities(scores, n, m)
+
+
+def best_beads(
+    source: Any,
+    target: Any,
+    views: Sequence[Any],
+    weights: np.ndarray[Any, Any],
+    *,
+    max_sentences: int = 6,
+    threshold: float = 0.2,
+    moved_cost: float | None = None,
+) -> list[tuple[tuple[int, int, int, int], float]]:
+    """Spans and probabilities of the beads, without a band."""
+    model = beads.Model(source, target, views, (len(weights) - 19) // 2)
+    if not model.n or not model.m:
+        return []
+    scores = {
+        cell: {kind: float(weights @ f) for kind, f in row.items()}
+        for cell, row in model.table(max_sentences).items()
+    }
+    p, _ = beads.probabilities(scores, model.n, model.m)
+    found = beads.decoded(p, model.n, model.m, threshold)
+    if moved_cost is not None:
+        found = beads.moved(model, weights, found, max_sentences, moved_cost)
+    return found
