@@ -18,20 +18,32 @@ BeadRows::BeadRows(const BeadArgs& args, const std::vector<Weighted>& views, con
   for (std::size_t v = 0; v < views.size(); ++v) ++sizes_[args.views[v].group];
   for (std::size_t v = 0; v < views.size(); ++v) {
     const double factor = 1 / (scales[v] * sizes_[args.views[v].group]);
-    sources_.push_back(norms(views[v].source, args.source.count, args.max_sentences, factor));
-    targets_.push_back(norms(views[v].target, args.target.count, args.max_sentences, 1.0));
+    sources_.push_back(norms(views[v].source, args.source.count, args.views[v].features, factor));
+    targets_.push_back(norms(views[v].target, args.target.count, args.views[v].features, 1.0));
     cursors_.emplace_back(views[v].posting_offsets.begin(), views[v].posting_offsets.end() - 1);
   }
   sums_.resize(views.size() * kRing);
 }
 
-// factor / norm of every sum of 1 .. most neighbours, by their products.
-BeadRows::Side BeadRows::norms(const SparseTable& rows, std::int64_t count, int most,
-                               double factor) {
+// factor / norm of every sum of 1 .. max_sentences neighbours, by their products.
+BeadRows::Side BeadRows::norms(const SparseTable& rows, std::int64_t count, std::int32_t features,
+                               double factor) const {
+  const int most = args_.max_sentences;
   std::vector<double> products(static_cast<std::size_t>(count) * most, 0.0);
+  std::vector<float> row(features, 0.0f);  // row i, spread out
   for (std::int64_t i = 0; i < count; ++i) {
+    for (std::int64_t at = rows.offsets[i]; at < rows.offsets[i + 1]; ++at) {
+      row[rows.features[at]] = rows.values[at];
+    }
     for (int d = 0; d < most && i + d < count; ++d) {
-      products[i * most + d] = dot(rows, i, rows, i + d);
+      double sum = 0;
+      for (std::int64_t at = rows.offsets[i + d]; at < rows.offsets[i + d + 1]; ++at) {
+        sum += static_cast<double>(row[rows.features[at]]) * rows.values[at];
+      }
+      products[i * most + d] = sum;
+    }
+    for (std::int64_t at = rows.offsets[i]; at < rows.offsets[i + 1]; ++at) {
+      row[rows.features[at]] = 0;
     }
   }
   Side out;

@@ -49,7 +49,8 @@ class BeadRows {
   struct Side {
     std::vector<std::vector<double>> inverse;  // [a - 1][end]: 1 / norm of the sum of a sentences
   };
-  static Side norms(const SparseTable& rows, std::int64_t count, int most, double factor);
+  Side norms(const SparseTable& rows, std::int64_t count, std::int32_t features,
+             double factor) const;
   void products(std::int64_t r);
   void fill(int group, std::int64_t end_row, int most, SimilarityRow& out);
 

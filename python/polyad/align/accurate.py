@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from polyad import _arrays as arrays
 from polyad import _backend
-from polyad._sentences import Vocabulary
+from polyad._sentences import Sentences, offsets_of
 from polyad.align.accurate_weights import WEIGHTS
 from polyad.align.documents import LABELS, Alignment, Document
 from polyad.align.soft import SoftView
@@ -133,9 +134,11 @@ class AccurateMode:
 
     def evidence(self, document: Document) -> Evidence:
         """Return what the model looks at."""
-        vocabulary = Vocabulary()
+        # a new word gets the next number; a dictionary alone is faster than Vocabulary
+        numbers: defaultdict[str, int] = defaultdict()
+        numbers.default_factory = numbers.__len__
         texts = [
-            vocabulary.encode(self.split(text))
+            _encoded(self.split(text), numbers)
             for text in (
                 document.source,
                 document.target,
@@ -143,8 +146,9 @@ class AccurateMode:
                 *document.back_translations,
             )
         ]
-        letters = sentence_vectors(texts, vocabulary.words, by="letters")
-        words = sentence_vectors(texts, vocabulary.words, by="words")
+        spellings = list(numbers)
+        letters = sentence_vectors(texts, spellings, by="letters")
+        words = sentence_vectors(texts, spellings, by="words")
         first_back = 2 + len(document.translations)
         pairs = [(t, 1) for t in range(2, first_back)]
         pairs += [(0, t) for t in range(first_back, len(texts))]
@@ -156,7 +160,7 @@ class AccurateMode:
         views += [BeadView(words[s], words[t], 1) for s, t in pairs]
         if self.vectors is not None:
             soft = [
-                SoftView(texts[s], texts[t], vocabulary.words, self.vectors).rows()
+                SoftView(texts[s], texts[t], spellings, self.vectors).rows()
                 for s, t in pairs or [(0, 1)]
             ]
             views += [BeadView(*rows, 1) for rows in soft]
@@ -214,6 +218,11 @@ def same_script(source: Sequence[str], target: Sequence[str]) -> bool:
 def _script(letter: str) -> str:
     """The first word of a letter's name in Unicode, which is that of its script."""
     return unicodedata.name(letter, "").partition(" ")[0]
+
+
+def _encoded(sentences: Sequence[Sequence[str]], numbers: defaultdict[str, int]) -> Sentences:
+    ids = np.array(list(map(numbers.__getitem__, chain.from_iterable(sentences))), np.int32)
+    return Sentences(ids, offsets_of([len(sentence) for sentence in sentences]))
 
 
 def _side(sentences: Sequence[str]) -> BeadSide:

@@ -140,19 +140,19 @@ def sentence_vectors(
                 f"texts[{place}]: expected numbers below {len(words)}, the words, got "
                 f"{text.ids.max()}"
             )
-    letters = offsets = None
+    letters = starts = None
     if by == "letters":
-        offsets = offsets_of([len(word) for word in words])
+        starts = offsets_of([len(word) for word in words])
         # lone surrogates are letters like any other
         joined = "".join(words).encode("utf-32-le", "surrogatepass")
         letters = np.frombuffer(joined + b"\0\0\0\0", np.int32)
     tables, width = _backend.cpu.align_vectors(
         [(arrays.address(t.ids), arrays.address(t.offsets), len(t)) for t in texts],
         arrays.address(letters),
-        arrays.address(offsets),
+        arrays.address(starts),
         len(words),
     )
-    return [SparseRows(*table, width) for table in tables]
+    return [SparseRows(offsets, features, values, width) for offsets, features, values in tables]
 
 
 def best_beads(

@@ -240,11 +240,12 @@ def moved(
                     sides = set(range(i, i + a)), set(range(j, j + b))
                     if not (sides[0] <= free[0] and sides[1] <= free[1]):
                         continue
-                    gain = weights @ model.features(i, i + a, j, j + b) - cost
-                    gain -= sum(weights @ model.features(k, k + 1, j, j) for k in sides[0])
-                    gain -= sum(weights @ model.features(i, i, k, k + 1) for k in sides[1])
+                    gain = float(weights @ model.features(i, i + a, j, j + b)) - cost
+                    nulls = [model.features(k, k + 1, j, j) for k in sides[0]]
+                    nulls += [model.features(i, i, k, k + 1) for k in sides[1]]
+                    gain -= float(sum(nulls) @ weights)
                     if gain > 0:
-                        gains[i, i + a, j, j + b] = float(gain)
+                        gains[i, i + a, j, j + b] = gain
     for span, gain in sorted(gains.items(), key=lambda item: -item[1]):
         sides = set(range(*span[:2])), set(range(*span[2:]))
         if sides[0] <= free[0] and sides[1] <= free[1]:
