@@ -75,6 +75,15 @@ void SoftIndex::build(const Words* targets, std::int64_t count, const SoftOption
     postings_[next[word]++] = {j, times};
   });
 
+  texts_.clear();
+  if (options_.max_n <= 2) {
+    texts_.resize(targets_.size());
+    std::vector<std::int32_t> places;
+    for (std::size_t j = 0; j < targets_.size(); ++j) {
+      texts_[j].build(targets_[j], options_.max_n > 1, places);
+    }
+  }
+
   bigrams_.clear();
   if (options_.weights != nullptr || options_.max_n < 2) return;
   std::vector<std::uint64_t> pairs;
@@ -179,15 +188,25 @@ void SoftIndex::look_up(Words source, int top_k, Desk& desk, std::vector<SoftLin
     desk.gathered[target] = 0.0;
   }
   keep_best(desk.links, options_.candidates);
+  // what fits no table is scored as it stands
+  const auto plain = [&](Words target) {
+    return options_.weights == nullptr
+               ? soft_pair_score(source, target, options_.max_n, options_.similarities,
+                                 options_.matching, desk.scratch)
+               : soft_weighted_score(source, target, options_.weights, options_.similarities,
+                                     options_.matching, desk.scratch);
+  };
+  if (!texts_.empty()) {
+    desk.pairs.begin(source, similarity, options_.max_n, options_.matching, options_.weights,
+                     static_cast<std::int32_t>(offsets_.size()) - 1);
+  }
   for (const SoftLink& link : desk.links) {
+    const bool fits = !texts_.empty() && desk.pairs.fits(texts_[link.target]);
     const double score =
-        options_.weights == nullptr
-            ? soft_pair_score(source, targets_[link.target], options_.max_n, options_.similarities,
-                              options_.matching, desk.scratch)
-            : soft_weighted_score(source, targets_[link.target], options_.weights,
-                                  options_.similarities, options_.matching, desk.scratch);
+        fits ? desk.pairs.score(texts_[link.target]) : plain(targets_[link.target]);
     if (score > 0.0) best.push_back({score, link.target});
   }
+  if (!texts_.empty()) desk.pairs.end();
   keep_best(best, top_k);
   std::sort(best.begin(), best.end(), better);
 }

@@ -18,10 +18,11 @@
 
 #include "align/ableu.hpp"
 #include "align/sentences.hpp"
+#include "align/soft_pairs.hpp"
 
 namespace polyad::align {
 
-inline constexpr std::int64_t kMostPostings = 1 << 18;
+inline constexpr std::int64_t kMostPostings = 1 << 15;
 
 struct SoftOptions {
   Similarities similarities;
@@ -43,6 +44,7 @@ class SoftIndex {
   // What one thread needs while it looks up sources.
   struct Desk {
     SoftScratch scratch;
+    SoftPairs pairs;
     std::vector<double> gathered, of_word;  // [targets]
     std::vector<std::int32_t> last_word;    // [targets] which word of_word belongs to
     std::vector<std::int32_t> touched, words;
@@ -71,6 +73,7 @@ class SoftIndex {
 
   SoftOptions options_;
   std::vector<Words> targets_;
+  std::vector<SoftText> texts_;        // [targets], where SoftPairs scores them
   std::vector<double> masses_;         // [targets]
   std::vector<std::int64_t> offsets_;  // [words + 1]
   std::vector<Posting> postings_;      // by word, targets ascending

@@ -25,11 +25,19 @@ struct Table {
   std::vector<float> values;
 
   explicit Table(std::mt19937_64& random) {
+    float drawn[kWords][kWords];
     for (std::int32_t a = 0; a < kWords; ++a) {
       for (std::int32_t b = 0; b < kWords; ++b) {
-        if (random() % 3 != 0) continue;
+        const bool there = random() % 3 == 0;
+        const float value = there ? static_cast<float>(random() % 9) / 6.0f - 0.2f : 0.0f;
+        drawn[a][b] = b < a ? drawn[b][a] : value;  // the same from both sides
+      }
+    }
+    for (std::int32_t a = 0; a < kWords; ++a) {
+      for (std::int32_t b = 0; b < kWords; ++b) {
+        if (drawn[a][b] == 0.0f) continue;
         words.push_back(b);
-        values.push_back(static_cast<float>(random() % 9) / 6.0f - 0.2f);
+        values.push_back(drawn[a][b]);
       }
       offsets.push_back(static_cast<std::int32_t>(words.size()));
     }

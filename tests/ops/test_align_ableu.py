@@ -302,3 +302,20 @@ def test_bad_pairs():
     with pytest.raises(TypeError, match="source: expected dtype int32, got int64"):
         ops.ableu_pairs(*texts, one.astype(np.int64), one)
     assert len(ops.ableu_pairs(*texts, one[:0], one[:0])) == 0
+
+
+def test_texts_that_fit_no_table(rng):
+    words = 3000
+    one, other = (
+        Sentences.from_lists([rng.permutation(words)[:n] for n in (1500, 5, 900)]) for _ in range(2)
+    )
+    like = WordSimilarity.from_pairs(range(0, words, 2), range(1, words, 2), [0.5] * (words // 2))
+    for matching in MATCHINGS:
+        options = {"max_n": 1, "matching": matching}
+        source, target, score = ops.soft_scores(one, other, like, **options)
+        assert len(score) > 3
+        pairs = ops.ableu_pairs(one, other, source, target, like, **options)
+        np.testing.assert_allclose(score, pairs, rtol=1e-12)
+        ones = np.ones(words)
+        weighted = ops.soft_scores(one, other, like, weights=ones, **options)
+        assert (weighted[2] >= score - 1e-12).all()  # no brevity penalty
