@@ -7,6 +7,8 @@ from __future__ import annotations
 import collections.abc
 
 __all__: list[str] = [
+    "align_ableu_pairs",
+    "align_neighbours",
     "architectures",
     "capsule_em_routing_backward_float32",
     "capsule_em_routing_backward_float64",
@@ -118,6 +120,48 @@ __all__: list[str] = [
     "runtime_version",
 ]
 
+def align_ableu_pairs(
+    source_ids: int,
+    source_offsets: int,
+    source_count: int,
+    target_ids: int,
+    target_offsets: int,
+    target_count: int,
+    source: int,
+    target: int,
+    count: int,
+    similar_offsets: int,
+    similar_words: int,
+    similar_values: int,
+    similar_count: int,
+    back_offsets: int,
+    back_words: int,
+    back_values: int,
+    back_count: int,
+    one_to_one: bool,
+    first_order: int,
+    last_order: int,
+    both_directions: bool,
+    scores: int,
+    device: int,
+    stream: int,
+) -> None: ...
+def align_neighbours(
+    source: int,
+    sources: int,
+    target: int,
+    targets: int,
+    dimension: int,
+    top_k: int,
+    threshold: float,
+    words: int,
+    values: int,
+    found: int,
+    scratch: int,
+    parts: int,
+    device: int,
+    stream: int,
+) -> None: ...
 def architectures() -> list[str]: ...
 def capsule_em_routing_backward_float32(
     batch: int,
