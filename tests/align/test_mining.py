@@ -42,6 +42,9 @@ def results(folder):
         for p in paths
         if p.suffix not in (".json", ".png")
     }
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics.pop("seconds_mining")
+    kept["metrics"] = str(metrics)
     history = json.loads((folder / "history.json").read_text())["columns"]
     history.pop("seconds_round")
     return kept, history
@@ -200,6 +203,7 @@ def test_known_pairs_are_learned_from(tmp_path):
     [
         ("head -n 3", "expected 500 lines, one for each it was given, got 3"),
         ("exit 7", "failed with exit code 7"),
+        ("sed 's/.*/\\xff/'", "bytes that are not UTF-8"),
     ],
 )
 def test_a_command_that_fails_leaves_a_run_that_can_go_on(tmp_path, command, message):

@@ -154,7 +154,7 @@ class Miner:
         folder = self.run.path / f"round-{number}"
         path = folder / "round.json"
         if path.is_file():
-            return {name: float(value) for name, value in read_json(path).items()}
+            return read_json(path)
         folder.mkdir(exist_ok=True)
         started = time.perf_counter()
         vectors = self._vectors(number, folder)
@@ -268,10 +268,7 @@ class Miner:
             return
         with translation.open(encoding="utf-8", newline="\n") as file:
             for document in self._documents():
-                try:
-                    made = tuple(next(file).rstrip("\r\n") for _ in document.source)
-                except UnicodeDecodeError as error:
-                    raise ValueError(f"{translation}: not UTF-8 ({error})") from error
+                made = tuple(next(file).rstrip("\r\n") for _ in document.source)
                 beside = document.translations if self.settings.mode == "accurate" else ()
                 yield replace(document, translations=(*beside, made))
 

@@ -63,15 +63,22 @@ def translate_file(command: str, source: Path, target: Path, *, lines: int) -> N
 
     Raises:
         OSError: A file cannot be opened.
-        ValueError: It failed, or wrote another number of lines.
+        ValueError: It failed, wrote another number of lines, or no UTF-8.
     """
     with source.open("rb") as given, target.open("wb") as made:
         done = subprocess.run(
             command, shell=True, stdin=given, stdout=made, stderr=subprocess.PIPE, check=False
         )
     _check(command, done)
-    with target.open("rb") as made_lines:
-        count = sum(1 for _ in made_lines)
+    count = 0
+    try:
+        with target.open(encoding="utf-8", newline="\n") as texts:
+            for _ in texts:
+                count += 1
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"command {command!r}: wrote bytes that are not UTF-8, after line {count}"
+        ) from error
     if count != lines:
         raise ValueError(
             f"command {command!r}: expected {lines} lines, one for each it was given, got {count}"
