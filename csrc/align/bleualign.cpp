@@ -33,6 +33,13 @@ struct Desk {
   std::vector<double> score;
   std::vector<std::int64_t> path;
   std::vector<std::pair<std::int32_t, std::int32_t>> anchors;
+  // the anchor of each sentence in the run of the first translation, if its score is that of its
+  // texts
+  struct Scored {
+    std::int32_t target = -1;
+    double score = 0;
+  };
+  std::vector<Scored> scored;
 };
 
 // H: sentences begin .. end - 1 of the translation; R: those of a document's other side.
@@ -55,6 +62,7 @@ class Document {
         target_end_(args.target_documents[number + 1]) {}
 
   std::vector<Bead> beads() const {
+    desk_.scored.clear();
     if (source_begin_ == source_end_ || target_begin_ == target_end_) return {};
     std::vector<Bead> of_source = common(args_.translations, false);
     std::vector<Bead> of_target = common(args_.back_translations, true);
@@ -77,6 +85,10 @@ class Document {
 
   // Between the joined texts of a bead's two sides.
   double score(const Bead& bead) const {
+    if (bead.label == Label::bleu && !desk_.scored.empty()) {
+      const Desk::Scored& known = desk_.scored[bead.source[0]];
+      if (known.target == bead.target[0]) return known.score;
+    }
     const bool translated = !args_.translations.empty();
     const Sentences& h = translated ? args_.translations[0].text.sentences : args_.source.sentences;
     join(h, source_begin_, bead.source, desk_.source);
@@ -156,8 +168,14 @@ class Document {
                       static_cast<std::int64_t>(desk_.source.size())};
     best_path(links, static_cast<std::int32_t>(references.count), desk_.path);
     desk_.anchors.clear();
+    const bool first = !args_.translations.empty() && &of.translation == &args_.translations[0] &&
+                       args_.forward == nullptr;
+    if (first) desk_.scored.assign(hypotheses.count, {});
     for (std::int64_t link : desk_.path) {
       desk_.anchors.emplace_back(links.source[link], links.target[link]);
+      if (first && desk_.index.is_first(links.target[link])) {
+        desk_.scored[links.source[link]] = {links.target[link], links.score[link]};
+      }
     }
     desk_.gaps.fill(desk_.anchors, beads);
     return beads;

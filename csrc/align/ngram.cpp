@@ -82,7 +82,7 @@ NgramIndex::KeySet NgramIndex::add_grams(const Words& words, std::int32_t target
         const std::uint64_t mark =
             mixed_bits(std::uint64_t{static_cast<std::uint32_t>(gram + 1)} << 32 | (k + 1u));
         keys.sum += mark;
-        keys.other_sum += mixed_bits(mark + 0x9e3779b97f4a7c15u);
+        keys.other_sum += (mark ^ mark >> 29) * 0x9e3779b97f4a7c15u;
       } else {
         gram = grams.repeats.insert(gram, ++grams.times[gram], grams.count);
         if (gram == grams.count) {

@@ -42,6 +42,11 @@ class NgramIndex {
 
   void build(const Words* targets, std::int64_t count, int max_n);
 
+  // Whether a target is the first of those with its n-grams, so that its scores are its own.
+  bool is_first(std::int32_t target) const {
+    return members_[member_offsets_[classes_[target]]] == target;
+  }
+
   // The top_k best targets of a source, by decreasing score, ties by increasing target.
   void look_up(const Words& source, int top_k, Desk& desk, std::vector<PairScore>& best) const;
 

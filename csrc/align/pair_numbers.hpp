@@ -8,7 +8,14 @@
 
 namespace polyad::align {
 
-std::uint64_t mixed_bits(std::uint64_t x);
+inline std::uint64_t mixed_bits(std::uint64_t x) {
+  x ^= x >> 32;
+  x *= 0xd6e8feb86659fd93u;
+  x ^= x >> 32;
+  x *= 0xd6e8feb86659fd93u;
+  return x ^ (x >> 32);
+}
+
 // The least power of two that is at least 16 and `least`.
 std::size_t power_of_two(std::size_t least);
 
@@ -18,12 +25,30 @@ class PairNumbers {
 
   void reset(std::size_t expected);
   // The number of a pair; a new pair gets `fresh`.
-  std::int32_t insert(std::uint32_t first, std::uint32_t second, std::int32_t fresh);
-  std::int32_t find(std::uint32_t first, std::uint32_t second) const;
+  std::int32_t insert(std::uint32_t first, std::uint32_t second, std::int32_t fresh) {
+    const std::uint64_t key = key_of(first, second);
+    const std::size_t slot = slot_of(key);
+    return keys_[slot] == key ? values_[slot] : add(key, slot, fresh);
+  }
+  std::int32_t find(std::uint32_t first, std::uint32_t second) const {
+    const std::size_t slot = slot_of(key_of(first, second));
+    return keys_[slot] == kFree ? kNone : values_[slot];
+  }
 
  private:
+  static constexpr std::uint64_t kFree = ~std::uint64_t{0};
+
+  static std::uint64_t key_of(std::uint32_t first, std::uint32_t second) {
+    return std::uint64_t{first} << 32 | second;
+  }
+  std::size_t slot_of(std::uint64_t key) const {
+    // the upper bits of the product depend on all of the key's
+    std::size_t slot = (key ^ key >> 32) * 0x9e3779b97f4a7c15u >> shift_;
+    while (keys_[slot] != kFree && keys_[slot] != key) slot = (slot + 1) & mask_;
+    return slot;
+  }
+  std::int32_t add(std::uint64_t key, std::size_t slot, std::int32_t fresh);
   void resize(std::size_t slots);
-  std::size_t slot_of(std::uint64_t key) const;
 
   std::vector<std::uint64_t> keys_;   // open addressing
   std::vector<std::int32_t> values_;  // where a key is

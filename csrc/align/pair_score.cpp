@@ -20,11 +20,12 @@ std::array<double, kLogs> make_logs() {
   return logs;
 }
 
+const std::array<double, kLogs> kLogOf = make_logs();
+
 // log x; whole numbers, which clipped counts are, from a table.
 double log_of(double x) {
-  static const std::array<double, kLogs> logs = make_logs();
   const auto whole = x < kLogs ? static_cast<int>(x) : 0;
-  return whole > 0 && whole == x ? logs[whole] : std::log(x);
+  return whole > 0 && whole == x ? kLogOf[whole] : std::log(x);
 }
 
 }  // namespace
@@ -148,18 +149,8 @@ const ScoreBounds::Row* ScoreBounds::row(std::int32_t length) {
   return row.get();
 }
 
-double ScoreBounds::rest(const Row* row, std::int32_t length, std::int32_t target_length) const {
-  return row != nullptr && target_length < kLengths ? row->rest[target_length]
-                                                    : rest_of(length, target_length);
-}
-
-double ScoreBounds::whole(const Row* row, std::int32_t length, std::int32_t target_length) const {
-  return row != nullptr && target_length < kLengths ? row->whole[target_length]
-                                                    : whole_of(length, target_length);
-}
-
-double ScoreBounds::of_count(double count) const {
-  return count < kLengths ? of_counts_[static_cast<int>(count)] : std::log(count) / max_n_;
+double ScoreBounds::of_large(std::int32_t count) const {
+  return std::log(static_cast<double>(count)) / max_n_;
 }
 
 double ScoreBounds::rest_of(std::int32_t length, std::int32_t target_length) const {

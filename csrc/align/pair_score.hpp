@@ -64,12 +64,21 @@ class ScoreBounds {
   // That of a source; null for a long one.
   const Row* row(std::int32_t length);
 
-  double rest(const Row* row, std::int32_t length, std::int32_t target_length) const;
-  double whole(const Row* row, std::int32_t length, std::int32_t target_length) const;
-  double of_count(double count) const;                           // 1/N log count
+  double rest(const Row* row, std::int32_t length, std::int32_t target_length) const {
+    return row != nullptr && target_length < kLengths ? row->rest[target_length]
+                                                      : rest_of(length, target_length);
+  }
+  double whole(const Row* row, std::int32_t length, std::int32_t target_length) const {
+    return row != nullptr && target_length < kLengths ? row->whole[target_length]
+                                                      : whole_of(length, target_length);
+  }
+  double of_count(std::int32_t count) const {  // 1/N log count
+    return count < kLengths ? of_counts_[count] : of_large(count);
+  }
   const double* of_counts() const { return of_counts_.data(); }  // [kLengths]
 
  private:
+  double of_large(std::int32_t count) const;
   double rest_of(std::int32_t length, std::int32_t target_length) const;
   double whole_of(std::int32_t length, std::int32_t target_length) const;
 
