@@ -12,7 +12,13 @@ GUIDES = [
     "docs/capsule.md",
     "docs/align.md",
 ]
-DOCUMENTS = [*GUIDES, "CONTRIBUTING.md", "csrc/README.md", "docs/README.md"]
+DOCUMENTS = [
+    *GUIDES,
+    "CONTRIBUTING.md",
+    "csrc/README.md",
+    "docs/README.md",
+    "docs/align_measured.md",
+]
 
 
 def blocks(text):
