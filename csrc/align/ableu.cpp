@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "align/each.hpp"
 #include "common/check.hpp"
-#include "common/parallel.hpp"
 
 namespace polyad::align {
 namespace {
@@ -249,7 +249,7 @@ void ableu(const AbleuArgs& args) {
   constexpr std::int64_t kPart = 64;  // sentences that share a scratch
   const std::int64_t N = args.candidates.count;
   const int orders = args.last_order - args.first_order + 1;
-  parallel_for((N + kPart - 1) / kPart, [&](std::int64_t part) {
+  for_each_part((N + kPart - 1) / kPart, [&](std::int64_t part) {
     SoftScratch scratch;
     std::vector<Words> references;
     for (std::int64_t i = part * kPart; i < std::min(N, (part + 1) * kPart); ++i) {
@@ -294,7 +294,7 @@ void ableu_pairs(const AbleuPairsArgs& args) {
               args.last_order <= kMostOrders,
           "ableu_pairs: orders out of range");
   constexpr std::int64_t kPart = 64;  // pairs that share a scratch
-  parallel_for((args.count + kPart - 1) / kPart, [&](std::int64_t part) {
+  for_each_part((args.count + kPart - 1) / kPart, [&](std::int64_t part) {
     SoftScratch scratch;
     const auto one_way = [&](Words from, Words to, const Similarity& similarity) {
       double matches[kMostOrders];

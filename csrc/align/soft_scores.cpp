@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/parallel.hpp"
+#include "align/each.hpp"
 
 namespace polyad::align {
 namespace {
@@ -109,7 +109,7 @@ void SoftIndex::look_up(Words source, int top_k, Desk& desk, std::vector<SoftLin
   const auto targets = static_cast<std::size_t>(targets_.size());
   desk.gathered.resize(targets, 0.0);
   desk.of_word.resize(targets);
-  desk.last_word.assign(targets, -1);
+  desk.last_word.resize(targets, -1);
   desk.touched.clear();
   const auto gather = [&](std::int32_t target, double amount) {
     if (desk.gathered[target] == 0.0) desk.touched.push_back(target);
@@ -186,6 +186,7 @@ void SoftIndex::look_up(Words source, int top_k, Desk& desk, std::vector<SoftLin
   for (const std::int32_t target : desk.touched) {
     desk.links.push_back({2.0 * desk.gathered[target] / (own + masses_[target]), target});
     desk.gathered[target] = 0.0;
+    desk.last_word[target] = -1;
   }
   keep_best(desk.links, options_.candidates);
   // what fits no table is scored as it stands
@@ -218,7 +219,7 @@ void soft_scores(const SoftScoresArgs& args) {
   index.build(targets.data(), args.targets.count, args.options);
   constexpr std::int64_t kPart = 64;  // sources that share a desk
   const std::int64_t N = args.sources.count;
-  parallel_for((N + kPart - 1) / kPart, [&](std::int64_t part) {
+  for_each_part((N + kPart - 1) / kPart, [&](std::int64_t part) {
     SoftIndex::Desk desk;
     std::vector<SoftLink> best;
     for (std::int64_t i = part * kPart; i < std::min(N, (part + 1) * kPart); ++i) {

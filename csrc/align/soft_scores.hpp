@@ -45,8 +45,9 @@ class SoftIndex {
   struct Desk {
     SoftScratch scratch;
     SoftPairs pairs;
-    std::vector<double> gathered, of_word;  // [targets]
-    std::vector<std::int32_t> last_word;    // [targets] which word of_word belongs to
+    // [targets]; gathered 0 and last_word -1 between two sources
+    std::vector<double> gathered, of_word;
+    std::vector<std::int32_t> last_word;  // which word of_word belongs to
     std::vector<std::int32_t> touched, words;
     std::vector<SoftLink> links;
   };

@@ -49,13 +49,17 @@ def test_two_files_and_one_give_the_same(polyad, texts):
         (["--pairs", "pairs.tsv", "--source-tokenize", "x"], 2, "--source-tokenize"),
         (["--pairs", "pairs.tsv", "--columns", "2,4"], 1, "pairs.tsv:1: expected at least 4"),
         (["-s", "s", "-t", "short"], 1, "short: expected 80 lines, one for each of"),
+        (["-s", "s", "-t", "t", "--columns", "2,3"], 2, "--columns needs --pairs"),
+        (["-s", "s", "-t", "t", "-o", "none/x"], 1, "none/x: expected a file that can be written"),
+        (["-s", "s", "-t", "t", "-o", "."], 1, ".: expected a file that can be written, is a"),
         (["-s", "s", "-t", "none"], 1, "none: No such file"),
     ],
 )
 def test_bad_input(polyad, texts, monkeypatch, words, code, message):
     monkeypatch.chdir(texts)
     (texts / "short").write_text("a\n")
-    done = polyad("train", "vectors", *words, "-o", "out.vec", *FAST)
+    out = [] if "-o" in words else ["-o", "out.vec"]
+    done = polyad("train", "vectors", *words, *out, *FAST)
     assert done.code == code
     assert message in done.err
     assert len(done.err.splitlines()) == 1

@@ -292,6 +292,21 @@ def test_a_sentence_too_long_for_a_block(rng):
     np.testing.assert_allclose(other, one, rtol=1e-12)
 
 
+def test_numbers_and_words_do_not_mix():
+    numbers = Sentences.from_lists([[0, 1]])
+    zero = np.zeros(1, np.int32)
+    with pytest.raises(TypeError, match=r"references: expected polyad\.Sentences as candidates is"):
+        ops.ableu(numbers, [["c d"]])
+    with pytest.raises(TypeError, match=r"candidates: expected polyad\.Sentences as references is"):
+        ops.corpus_ableu(["c d"], numbers)
+    with pytest.raises(TypeError, match=r"targets: expected polyad\.Sentences as sources is"):
+        ops.soft_scores(numbers, ["c d"])
+    with pytest.raises(TypeError, match=r"targets: expected polyad\.Sentences as sources is"):
+        ops.ableu_pairs(numbers, ["c d"], zero, zero)
+    vocabulary = polyad.Vocabulary(["c", "d"])
+    assert ops.ableu(numbers, [["c d"]], vocabulary=vocabulary).tolist() == [1]
+
+
 def test_bad_pairs():
     texts = ["a b", "c"], ["a"]
     one, two = np.zeros(1, np.int32), np.zeros(2, np.int32)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from polyad import _arrays as arrays
-from polyad._sentences import Sentences, Vocabulary, as_sentences
+from polyad._sentences import Sentences, Vocabulary, as_sentences, require_one_numbering
 from polyad.ops._align_similarity import WordSimilarity
 
 Numbers: TypeAlias = np.ndarray[Any, Any]
@@ -77,6 +77,7 @@ def _run_ableu(
     one_to_one = _require_matching(matching)
     arrays.require_int("max_n", max_n, 1, MOST_ORDERS)
     known = Vocabulary() if vocabulary is None else vocabulary
+    require_one_numbering("candidates", candidates, "references", references, vocabulary)
     sentences = as_sentences("candidates", candidates, known)
     count = len(sentences)
     against, places = _references(references, count, known)
@@ -143,7 +144,7 @@ def ableu(
         float64 [N], 0 .. 1.
 
     Raises:
-        TypeError: A wrong kind of argument.
+        TypeError: A wrong kind of argument; `polyad.Sentences` beside lists without a vocabulary.
         ValueError: Different numbers of candidates and references, an unknown matching, a number
             out of range, several references with ``both_directions``.
     """
@@ -232,6 +233,7 @@ def ableu_pairs(
     one_to_one = _require_matching(matching)
     arrays.require_int("max_n", max_n, 1, MOST_ORDERS)
     known = Vocabulary() if vocabulary is None else vocabulary
+    require_one_numbering("sources", sources, "targets", targets, vocabulary)
     left = as_sentences("sources", sources, known)
     right = as_sentences("targets", targets, known)
     like = WordSimilarity.identity() if similarity is None else _require_similarity(similarity)
@@ -310,7 +312,7 @@ def soft_scores(
         the lower target; scores above 0 only.
 
     Raises:
-        TypeError: A wrong kind of argument.
+        TypeError: A wrong kind of argument; `polyad.Sentences` beside lists without a vocabulary.
         ValueError: A number out of range; weights that are too few, negative or not finite.
     """
     one_to_one = _require_matching(matching)
@@ -318,6 +320,7 @@ def soft_scores(
     arrays.require_int("top_k", top_k, 1, MOST_CANDIDATES)
     arrays.require_int("candidates", candidates, 1, MOST_CANDIDATES)
     known = Vocabulary() if vocabulary is None else vocabulary
+    require_one_numbering("sources", sources, "targets", targets, vocabulary)
     left = as_sentences("sources", sources, known)
     right = as_sentences("targets", targets, known)
     like = WordSimilarity.identity() if similarity is None else _require_similarity(similarity)

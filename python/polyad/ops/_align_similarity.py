@@ -28,21 +28,13 @@ class WordSimilarity:
         offsets: int32 [words + 1], ascending from 0.
         words: int32 [entries], of one word ascending, at least 0.
         values: float32 [entries], finite.
-        back: The same from the target's words to the source's; None: the transpose.
 
     Raises:
         TypeError: A wrong kind or dtype.
         ValueError: A wrong shape, offsets or words that do not ascend, NaN or infinity.
     """
 
-    def __init__(
-        self,
-        offsets: Numbers,
-        words: Numbers,
-        values: Numbers,
-        *,
-        back: WordSimilarity | None = None,
-    ) -> None:
+    def __init__(self, offsets: Numbers, words: Numbers, values: Numbers) -> None:
         for name, array, dtype in (
             ("offsets", offsets, "int32"),
             ("words", words, "int32"),
@@ -74,15 +66,19 @@ class WordSimilarity:
         self.offsets = np.ascontiguousarray(offsets)
         self.words = np.ascontiguousarray(words)
         self.values = np.ascontiguousarray(values)
-        self.back = self._transposed() if back is None else back
+        self._back: WordSimilarity | None = None
 
-    def _transposed(self) -> WordSimilarity:
-        rows = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.offsets))
-        order = np.argsort(self.words, kind="stable")
-        count = int(self.words.max()) + 1 if len(self.words) else 0
-        lengths = np.bincount(self.words, minlength=count)
-        offsets = offsets_of(lengths.tolist())
-        return WordSimilarity(offsets, rows[order], self.values[order], back=self)
+    @property
+    def back(self) -> WordSimilarity:
+        """The same similarity from the target's words to the source's."""
+        if self._back is None:
+            rows = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.offsets))
+            order = np.argsort(self.words, kind="stable")
+            count = int(self.words.max()) + 1 if len(self.words) else 0
+            offsets = offsets_of(np.bincount(self.words, minlength=count).tolist())
+            self._back = WordSimilarity(offsets, rows[order], self.values[order])
+            self._back._back = self
+        return self._back
 
     @classmethod
     def from_pairs(cls, source: Any, target: Any, value: Any) -> WordSimilarity:
