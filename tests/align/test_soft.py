@@ -122,3 +122,5 @@ def test_vectors_and_ableu_go_together(made, mode):
         Aligner(mode, score="ableu")
     with pytest.raises(ValueError, match="score: expected bleu or ableu, got 'x'"):
         Aligner(mode, score="x")
+    with pytest.raises(ValueError, match=r"threshold: expected 0 \.\. 1, got 5"):
+        Aligner(mode, score="ableu", vectors=made[2], threshold=5)

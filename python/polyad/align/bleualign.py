@@ -103,6 +103,8 @@ class BleualignMode:
         self.vectors = vectors
         self.matching: Matching = matching
         self.neighbours = arrays.require_int("neighbours", neighbours, 1, MOST_NEIGHBOURS - 1)
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold: expected 0 .. 1, got {threshold}")
         self.threshold = threshold
 
     def align(self, documents: Sequence[Document]) -> list[Alignment]:
