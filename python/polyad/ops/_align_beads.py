@@ -323,9 +323,10 @@ def bead_probabilities(
         raise ValueError(f"first, offsets: expected a band from (0, 0) to {target_count}")
     out = np.array(scores, np.float64, order="C")
     arrays.require_shape("scores", out, "C T", [int(offsets[-1]), len(bead_types(max_sentences))])
+    first, offsets = np.ascontiguousarray(first), np.ascontiguousarray(offsets)
     total = _backend.cpu.align_bead_probabilities(
-        arrays.address(np.ascontiguousarray(first)),
-        arrays.address(np.ascontiguousarray(offsets)),
+        arrays.address(first),
+        arrays.address(offsets),
         len(first),
         target_count,
         max_sentences,
