@@ -72,12 +72,13 @@ void add(std::vector<Span>& out, std::int64_t i, std::int64_t a, std::int64_t j,
 }
 
 // The product form. Q has two rows and two columns before the first sentences; only the last three
-// rows are kept.
+// rows are kept. Once two rows have vanished, all that follow do: their moves are diagonal.
 void linear(const double* source, std::int64_t n, const double* target, std::int64_t m,
             std::vector<Span>& out) {
   const std::int64_t width = m + 2;
   std::vector<double> rows(3 * static_cast<std::size_t>(width), 0.0);
-  std::vector<std::uint8_t> moves(static_cast<std::size_t>(n) * m);
+  std::vector<std::uint8_t> moves;
+  std::int64_t kept = n, vanished = 0;
   // row of sentence i, element of target sentence -2
   const auto row = [&](std::int64_t i) { return rows.data() + ((i + 3) % 3) * width; };
   row(-1)[1] = 1;
@@ -86,6 +87,8 @@ void linear(const double* source, std::int64_t n, const double* target, std::int
     double* now = row(i);
     now[0] = 0;
     now[1] = i == 0 ? 1 : 0;
+    double most = now[1];
+    moves.resize(static_cast<std::size_t>(i + 1) * m);
     for (std::int64_t j = 0; j < m; ++j) {
       double best = 0;
       std::uint8_t move = kNoMove;
@@ -102,13 +105,20 @@ void linear(const double* source, std::int64_t n, const double* target, std::int
         }
       }
       now[j + 2] = best;
+      most = std::max(most, best);
       moves[static_cast<std::size_t>(i) * m + j] = move == kNoMove ? kDiagonal : move;
+    }
+    vanished = most > 0 ? 0 : vanished + 1;
+    if (vanished == 2) {
+      kept = i + 1;
+      break;
     }
   }
   const std::size_t first = out.size();
   std::int64_t i = n, j = m;
   while (i > 0 && j > 0) {
-    const Type& type = kTypes[moves[static_cast<std::size_t>(i - 1) * m + (j - 1)]];
+    const Type& type =
+        kTypes[i > kept ? kDiagonal : moves[static_cast<std::size_t>(i - 1) * m + (j - 1)]];
     i -= type.source;
     j -= type.target;
     add(out, i, type.source, j, type.target);
@@ -118,16 +128,34 @@ void linear(const double* source, std::int64_t n, const double* target, std::int
   std::reverse(out.begin() + static_cast<std::ptrdiff_t>(first), out.end());
 }
 
-// Cells of row i: begin .. begin + width - 1, clipped to 0 .. m.
+// Lengths with outliers cut: one sentence as long as the rest of its text would lead the band away.
+std::vector<double> cut(const double* lengths, std::int64_t count) {
+  constexpr double kMedians = 8;
+  std::vector<double> out(lengths, lengths + count);
+  if (count == 0) return out;
+  std::vector<double> sorted = out;
+  std::nth_element(sorted.begin(), sorted.begin() + count / 2, sorted.end());
+  const double most = kMedians * sorted[count / 2];
+  if (most > 0) {
+    for (double& length : out) length = std::min(length, most);
+  }
+  return out;
+}
+
+// Cells of row i: `reach` to either side of where both texts have used up equal shares, and, as a
+// long sentence may take that far, all between there and where the row before stands.
 class Band {
  public:
-  Band(const double* source, std::int64_t n, const double* target, std::int64_t m,
-       std::int64_t reach)
-      : begin_(n + 1), m_(m), reach_(reach) {
+  Band(const std::vector<double>& source, const std::vector<double>& target, std::int64_t reach)
+      : begin_(source.size() + 1),
+        end_(source.size() + 1),
+        offset_(source.size() + 2),
+        m_(static_cast<std::int64_t>(target.size())) {
+    const auto n = static_cast<std::int64_t>(source.size()), m = m_;
     double total_source = 0, total_target = 0;
     for (std::int64_t i = 0; i < n; ++i) total_source += source[i];
     for (std::int64_t j = 0; j < m; ++j) total_target += target[j];
-    std::int64_t j = 0;
+    std::int64_t j = 0, before = 0;
     double used_source = 0, used_target = 0;
     for (std::int64_t i = 0; i <= n; ++i) {
       if (i > 0) used_source += source[i - 1];
@@ -139,15 +167,21 @@ class Band {
       } else {
         j = n > 0 ? i * m / n : 0;
       }
-      begin_[i] = j - reach;
+      const std::int64_t here = i == 0 ? 0 : i == n ? m : j;
+      begin_[i] = std::max<std::int64_t>(0, before - reach);
+      end_[i] = std::min(m, here + reach) + 1;
+      offset_[i + 1] = offset_[i] + end_[i] - begin_[i];
+      widest_ = std::max(widest_, end_[i] - begin_[i]);
+      before = here;
     }
-    begin_[0] = -reach;
-    begin_[n] = m - reach;
   }
-  std::int64_t begin(std::int64_t i) const { return std::max<std::int64_t>(0, begin_[i]); }
-  std::int64_t end(std::int64_t i) const { return std::min(m_, begin_[i] + 2 * reach_) + 1; }
+  std::int64_t begin(std::int64_t i) const { return begin_[i]; }
+  std::int64_t end(std::int64_t i) const { return end_[i]; }
   std::int64_t place(std::int64_t i, std::int64_t j) const { return j - begin_[i]; }
-  std::int64_t width() const { return 2 * reach_ + 1; }
+  // The cell among those of all rows.
+  std::int64_t cell(std::int64_t i, std::int64_t j) const { return offset_[i] + place(i, j); }
+  std::int64_t cells() const { return offset_.back(); }
+  std::int64_t widest() const { return widest_; }
   bool holds(std::int64_t i, std::int64_t j) const { return begin(i) <= j && j < end(i); }
   // Whether (i, j) lies on an edge beyond which there are more cells.
   bool at_edge(std::int64_t i, std::int64_t j) const {
@@ -156,19 +190,19 @@ class Band {
   }
 
  private:
-  std::vector<std::int64_t> begin_;
-  std::int64_t m_, reach_;
+  std::vector<std::int64_t> begin_, end_, offset_;
+  std::int64_t m_, widest_ = 0;
 };
 
 // One pass of the logarithmic form inside a band; false if no path lies in it or if the best one
 // comes near its edge.
 bool banded(const double* source, std::int64_t n, const double* target, std::int64_t m,
             const Band& band, double variance, std::vector<Span>& out) {
-  const std::int64_t width = band.width();
+  const std::int64_t width = band.widest();
   double log_priors[kCount];
   for (int k = 0; k < kCount; ++k) log_priors[k] = std::log(kTypes[k].prior);
   std::vector<double> rows(3 * static_cast<std::size_t>(width), -kInfinity);
-  std::vector<std::uint8_t> moves(static_cast<std::size_t>(n + 1) * width, kNoMove);
+  std::vector<std::uint8_t> moves(band.cells(), kNoMove);
   std::vector<double> null_target(m);
   for (std::int64_t j = 0; j < m; ++j) {
     null_target[j] = log_probability(0, target[j], log_priors[0], variance);
@@ -202,14 +236,14 @@ bool banded(const double* source, std::int64_t n, const double* target, std::int
         }
       }
       now[band.place(i, j)] = best;
-      moves[static_cast<std::size_t>(i) * width + band.place(i, j)] = move;
+      moves[band.cell(i, j)] = move;
     }
   }
   const std::size_t first = out.size();
   bool clear = true;
   std::int64_t i = n, j = m;
   while (i > 0 || j > 0) {
-    const std::uint8_t move = moves[static_cast<std::size_t>(i) * width + band.place(i, j)];
+    const std::uint8_t move = moves[band.cell(i, j)];
     if (move == kNoMove) {
       out.resize(first);
       return false;
@@ -238,10 +272,11 @@ void gale_church(const double* source, std::int64_t n, const double* target, std
   std::int64_t reach = options.band;
   if (reach < 0) reach = (n + 1) * (m + 1) <= kAllCells ? m : 256;
   const std::size_t first = out.size();
+  const std::vector<double> own = cut(scaled.data(), n), other = cut(target, m);
   while (true) {
     reach = std::min(reach, m);
-    const bool clear = banded(scaled.data(), n, target, m, Band(scaled.data(), n, target, m, reach),
-                              options.variance, out);
+    const bool clear =
+        banded(scaled.data(), n, target, m, Band(own, other, reach), options.variance, out);
     const bool found = out.size() > first || (n == 0 && m == 0);
     const bool widest = reach >= m || (n + 1) * (4 * reach + 1) > kMostCells;
     // a path must be found, whatever the limits say; beyond that a fixed band stays as it is

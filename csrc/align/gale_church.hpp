@@ -34,7 +34,8 @@ struct GaleChurchOptions {
 
 // Appends the beads of source [n] and target [m], lengths of at least 0, in document order; null
 // beads hold one sentence each. Sentences that the linear form leaves out come as null beads too.
-// Needs n m bytes, in log space n (2 band + 1).
+// Needs m bytes for each source sentence before the products vanish (some hundreds), in log space
+// n (2 band + 1) + m.
 void gale_church(const double* source, std::int64_t n, const double* target, std::int64_t m,
                  const GaleChurchOptions& options, std::vector<Span>& out);
 

@@ -145,3 +145,15 @@ def test_bad_lengths(arguments, error, message):
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         gale_church(lengths(1), lengths(1), **settings)
+
+
+def test_one_endless_sentence_does_not_lead_the_band_away():
+    random = np.random.default_rng(5)
+    target = random.integers(20, 150, 2500).astype(float)
+    source = target + random.integers(-3, 4, 2500)
+    expected = align.gale_church(source, target)
+    source[100] = 1e7
+    found = align.gale_church(source, target)
+    far = [bead for bead in found.tolist() if bead[0] > 110]
+    assert far == [bead for bead in expected.tolist() if bead[0] > 110]
+    assert len(far) > 2000
