@@ -200,6 +200,8 @@ def test_evaluate(polyad, texts):
         1,
         "polyad: found: expected 1 documents, as the gold files have, got 2\n",
     )
+    result = polyad("evaluate-alignment", "found", "gold2", "--json", "no/f.json")
+    assert (result.code, result.err) == (1, "polyad: no: no such folder\n")
     result = polyad("evaluate-alignment", "found", "gold1", "--format", "moses")
     assert result.code == 2
     ladder = ["evaluate-alignment", "l.ladder", "gold2"]
@@ -241,6 +243,18 @@ BAD = {
     "long line": ({}, ["--max-line-bytes", "20"], 1, "s:2: a line of more than 20 bytes"),
     "no folder": ({}, ["-o", "no/out"], 1, "no: no such folder"),
     "folder": ({}, ["--format", "jsonl", "-o", "."], 1, ".: is a folder"),
+    "no folder for a filter": (
+        {"m": b"\0"},
+        ["-f", "articles", "-o", "no/out"],
+        1,
+        "no: no such f",
+    ),
+    "folder for a filter": (
+        {"m": b"\0"},
+        ["-f", "articles", "--format", "jsonl", "-o", "."],
+        1,
+        ".: is a folder",
+    ),
     "gzip": ({"s.gz": b"no"}, ["-s", "s.gz"], 1, "s.gz: broken or cut short"),
     "unknown mode": ({}, ["--mode", "best"], 2, "expected bleualign or accurate, got 'best'"),
     "unknown score": ({}, ["--score", "chrf"], 2, "expected bleu or ableu, got 'chrf'"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import errno
 import gzip
 import lzma
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, BinaryIO, TypeAlias, cast
 
-from polyad._files import written_whole
+from polyad._files import check_place, written_whole
 
 Source: TypeAlias = str | Path | BinaryIO
 """A path, '-' for stdin, or an open binary stream."""
@@ -243,17 +242,12 @@ def written(target: str | Path | BinaryIO) -> Iterator[IO[bytes]]:
         stream.flush()
     else:
         path = Path(target)
-        if not path.parent.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "no such folder", str(path.parent))
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+        check_place(path)
         with ExitStack() as stack:
             if path.exists() and not path.is_file():  # a device or a pipe, not to be replaced
                 yield stack.enter_context(_compressed(path, "wb", compression_of(path)))
                 return
-            temporary = stack.enter_context(written_whole(path.resolve()))
-            try:
-                stream = _compressed(temporary, "wb", compression_of(path))
-            except OSError as error:  # which names the temporary file
-                raise type(error)(error.errno, error.strerror, str(path)) from error
-            yield stack.enter_context(stream)
+            temporary = stack.enter_context(
+                written_whole(path.resolve() if path.is_symlink() else path)
+            )
+            yield stack.enter_context(_compressed(temporary, "wb", compression_of(path)))

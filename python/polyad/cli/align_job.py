@@ -76,6 +76,7 @@ class Job:
         from polyad.align import formats
         from polyad.align.filters import filter_alignments
 
+        self._check_places()
         found = list(self._aligned(documents))
         kept, foreign, below = filter_alignments(found, **how)
         plain = {**self.writer_options, "nulls": False, "blank_documents": False}
@@ -101,6 +102,16 @@ class Job:
         count = sum(len(one.beads) for one in kept)
         self.remark = f", {count:,} kept"
         self._say()
+
+    def _check_places(self) -> None:
+        """Look whether both outputs of a filter can be written, which is done when all is known."""
+        from polyad._files import check_place
+        from polyad.align.formats import moses
+
+        if self.output is not None:
+            for name in (self.output, _bad_name(self.output, self.writing)):
+                for path in moses.paths(name) if self.writing == "moses" else [Path(name)]:
+                    check_place(path)
 
     def _aligned(self, documents: Iterable[Document]) -> Iterator[Alignment]:
         """Yield alignments, counted, under a bar."""

@@ -46,9 +46,11 @@ def evaluate_alignment(
     source and a target sentence with a gold bead. Null beads do not count. Documents stand in the
     same order in both; a blank line divides them in vecalign's and hunalign's files.
     """
-    from polyad._files import written_whole
+    from polyad._files import check_place, written_whole
     from polyad.align.evaluate import evaluate
 
+    if json_file is not None:
+        check_place(json_file)
     right = [beads for name in gold for _, beads in _documents(name, gold_format, "--gold-format")]
     beads = _in_their_places(_documents(found, found_format, "--format"), len(right))
     if len(beads) != len(right):

@@ -84,10 +84,12 @@ def review(
 
         _print(read_judgements(judgements))
         return
+    from polyad._files import check_place
     from polyad.align.review import draw_sample
     from polyad.data import DataError
     from polyad.report.align import write_review
 
+    check_place(page)
     cuts = _numbers(edges)
     found = list(_read(alignments or [], texts, format_name))
     names = ", ".join([path.name for path in alignments or ()] or texts)
