@@ -1,6 +1,7 @@
 // Work that is shared out among threads and may run out of memory.
 #pragma once
 
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -38,7 +39,10 @@ class Shared {
       free_.emplace_back(thing);
     };
     const std::lock_guard lock(mutex_);
-    if (free_.empty()) free_.push_back(std::make_unique<T>());
+    if (free_.empty()) {
+      free_.push_back(std::make_unique<T>());
+      free_.reserve(++made_);  // giving back must not need memory
+    }
     std::unique_ptr<T, decltype(give_back)> borrowed(free_.back().release(), give_back);
     free_.pop_back();
     return borrowed;
@@ -47,6 +51,7 @@ class Shared {
  private:
   std::mutex mutex_;
   std::vector<std::unique_ptr<T>> free_;
+  std::size_t made_ = 0;
 };
 
 }  // namespace

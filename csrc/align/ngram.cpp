@@ -13,6 +13,8 @@ namespace {
 
 // A bound may be below the score that it bounds by rounding alone.
 constexpr double kRounding = 1e-9;
+// Targets among which a search costs more than looking at all, and which share of them is few.
+constexpr std::int32_t kShortList = 32, kFew = 64;
 
 // As ngram_rows_cpu.hpp, for the counts of long sources.
 std::int64_t places_within(const std::uint32_t* values, std::int64_t size, std::uint32_t low,
@@ -193,12 +195,6 @@ void NgramIndex::rank(std::int32_t length, int top_k, std::vector<Count>& shared
   const auto classes = static_cast<std::int32_t>(keys_.size());
   at_least(shared, classes);
   at_least(desk.candidates, classes);
-  const std::vector<std::int32_t>& top = desk.grams[max_n_ - 1];
-  for (std::int32_t gram : top) {
-    for (std::int32_t at = place_offsets_[gram]; at < place_offsets_[gram + 1]; ++at) {
-      ++shared[places_[at]];
-    }
-  }
   for (int k = 0; k + 1 < max_n_; ++k) {
     for (std::int32_t gram : desk.grams[k]) desk.marks[k][gram] = 1;
   }
@@ -206,30 +202,54 @@ void NgramIndex::rank(std::int32_t length, int top_k, std::vector<Count>& shared
   for (std::int32_t gram : desk.grams[0]) desk.outline.add(gram);
   desk.bounds.begin(max_n_);
   const ScoreBounds::Row* row = desk.bounds.row(length);
-  // Most classes share one or two N-grams by chance: those come last, and not at all once enough
-  // better ones are found. In a short list it costs less to look at all.
-  const auto most = static_cast<std::uint32_t>(top.size());
-  const std::uint32_t steps = classes < 32 || row == nullptr ? 1 : 4;
+  std::int32_t* candidates = desk.candidates.data();
   double threshold = -std::numeric_limits<double>::infinity();
-  for (std::uint32_t low = steps; low >= 1; --low) {
-    if (low > most) continue;
-    if (low < steps && row->most + desk.bounds.of_count(low) + kRounding < threshold) break;
-    const Count high = low == steps ? most : low;
-    std::int64_t found = places_within(shared.data(), classes, static_cast<Count>(low), high,
-                                       desk.candidates.data());
-    if (low < steps && max_n_ > 1) {
-      found = promising(
-          {outlines_.data(), desk.outline, static_cast<std::int32_t>(desk.grams[0].size()),
-           row->longer, desk.bounds.of_counts(), ScoreBounds::kLengths,
-           threshold - desk.bounds.of_count(low) - kRounding, desk.candidates.data(), found});
-    }
-    for (std::int64_t place = 0; place < found; ++place) {
-      const std::int32_t candidate = desk.candidates[place];
+  const auto weigh_all = [&](std::int64_t count) {
+    for (std::int64_t place = 0; place < count; ++place) {
+      const std::int32_t candidate = candidates[place];
       weigh(candidate, static_cast<std::int32_t>(shared[candidate]), length, row, top_k, desk,
             threshold, best);
     }
+  };
+  const std::vector<std::int32_t>& top = desk.grams[max_n_ - 1];
+  std::int64_t places = 0;
+  for (std::int32_t gram : top) places += place_offsets_[gram + 1] - place_offsets_[gram];
+  if (classes >= kShortList && places < classes / kFew) {
+    // rare N-grams: only the classes that have one are looked at
+    std::int64_t found = 0;
+    for (std::int32_t gram : top) {
+      for (std::int32_t at = place_offsets_[gram]; at < place_offsets_[gram + 1]; ++at) {
+        if (shared[places_[at]]++ == 0) candidates[found++] = places_[at];
+      }
+    }
+    weigh_all(found);
+    for (std::int64_t place = 0; place < found; ++place) shared[candidates[place]] = 0;
+  } else {
+    for (std::int32_t gram : top) {
+      for (std::int32_t at = place_offsets_[gram]; at < place_offsets_[gram + 1]; ++at) {
+        ++shared[places_[at]];
+      }
+    }
+    // Most classes share one or two N-grams by chance: those come last, and not at all once enough
+    // better ones are found. In a short list it costs less to look at all.
+    const auto most = static_cast<std::uint32_t>(top.size());
+    const std::uint32_t steps = classes < kShortList || row == nullptr ? 1 : 4;
+    for (std::uint32_t low = steps; low >= 1; --low) {
+      if (low > most) continue;
+      if (low < steps && row->most + desk.bounds.of_count(low) + kRounding < threshold) break;
+      const Count high = low == steps ? most : low;
+      std::int64_t found =
+          places_within(shared.data(), classes, static_cast<Count>(low), high, candidates);
+      if (low < steps && max_n_ > 1) {
+        found = promising({outlines_.data(), desk.outline,
+                           static_cast<std::int32_t>(desk.grams[0].size()), row->longer,
+                           desk.bounds.of_counts(), ScoreBounds::kLengths,
+                           threshold - desk.bounds.of_count(low) - kRounding, candidates, found});
+      }
+      weigh_all(found);
+    }
+    std::memset(shared.data(), 0, classes * sizeof(Count));
   }
-  std::memset(shared.data(), 0, classes * sizeof(Count));
   for (int k = 0; k + 1 < max_n_; ++k) {
     for (std::int32_t gram : desk.grams[k]) desk.marks[k][gram] = 0;
   }

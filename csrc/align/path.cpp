@@ -12,7 +12,7 @@ constexpr std::int64_t kNone = -1;
 void best_path(const Links& links, std::int32_t targets, std::vector<std::int64_t>& path) {
   std::vector<double> sums(links.count);
   std::vector<std::int64_t> before(links.count, kNone);
-  std::vector<std::int64_t> tree(targets + 1, kNone);
+  std::vector<std::int64_t> tree(std::int64_t{targets} + 1, kNone);
 
   // Whether the chain that ends with `one` comes before that of `other`; kNone is the empty chain.
   const auto better = [&](std::int64_t one, std::int64_t other) {
@@ -23,7 +23,7 @@ void best_path(const Links& links, std::int32_t targets, std::vector<std::int64_
   };
   const auto best_below = [&](std::int32_t target) {
     std::int64_t best = kNone;
-    for (std::int32_t at = target; at > 0; at -= at & -at) {
+    for (std::int64_t at = target; at > 0; at -= at & -at) {
       if (better(tree[at], best)) best = tree[at];
     }
     return best;
@@ -37,7 +37,7 @@ void best_path(const Links& links, std::int32_t targets, std::vector<std::int64_
     for (std::int64_t link = begin; link < end; ++link) {
       const double gained = before[link] == kNone ? 0.0 : sums[before[link]];
       if (!(sums[link] > gained)) continue;
-      for (std::int32_t at = links.target[link] + 1; at <= targets; at += at & -at) {
+      for (std::int64_t at = std::int64_t{links.target[link]} + 1; at <= targets; at += at & -at) {
         if (better(link, tree[at])) tree[at] = link;
       }
     }
