@@ -49,7 +49,7 @@ def test_it_is_the_reference(log_space, n, m):
         spans = gale_church(source, target, log_space=log_space)
         assert spans.dtype == np.int32
         np.testing.assert_array_equal(
-            spans, reference.gale_church(source, target, log_space=log_space)
+            spans, reference.align.gale_church(source, target, log_space=log_space)
         )
 
 
@@ -58,7 +58,7 @@ def test_ratio_and_variance_are_the_references():
     for ratio, variance in ((0.5, 6.8), (1.7, 2.0), (1.0, 30.0)):
         np.testing.assert_array_equal(
             gale_church(source, target, ratio=ratio, variance=variance),
-            reference.gale_church(source, target, ratio=ratio, variance=variance),
+            reference.align.gale_church(source, target, ratio=ratio, variance=variance),
         )
 
 
