@@ -8,9 +8,26 @@ import collections.abc
 import typing
 
 import numpy
+import numpy.typing
 
 __all__: list[str] = [
+    "ALIGN_MAX_ORDER",
+    "AlignVocabulary",
     "address",
+    "align_ableu",
+    "align_ableu_pairs",
+    "align_bead_features",
+    "align_bead_probabilities",
+    "align_best_beads",
+    "align_best_path",
+    "align_bleu_counts",
+    "align_bleualign",
+    "align_gale_church",
+    "align_neighbours",
+    "align_neighbours_scratch",
+    "align_ngram_scores",
+    "align_soft_scores",
+    "align_vectors",
     "available_isas",
     "capsule_em_routing_backward_float32",
     "capsule_em_routing_backward_float64",
@@ -84,7 +101,198 @@ __all__: list[str] = [
     "set_num_threads",
 ]
 
+class AlignVocabulary:
+    def __init__(self) -> None: ...
+    def __len__(self) -> int: ...
+    def number(self, word: str) -> int: ...
+    def tokenize(
+        self, text: bytes, characters: bool, lower: int, lower_size: int
+    ) -> typing.Any: ...
+    def words(self) -> list[str]: ...
+
 def address(array: numpy.ndarray[typing.Any, typing.Any]) -> int: ...
+def align_ableu(
+    ids: int,
+    offsets: int,
+    count: int,
+    reference_ids: int,
+    reference_offsets: int,
+    reference_count: int,
+    places: int,
+    similar_offsets: int,
+    similar_words: int,
+    similar_values: int,
+    similar_count: int,
+    back_offsets: int,
+    back_words: int,
+    back_values: int,
+    back_count: int,
+    one_to_one: bool,
+    first_order: int,
+    last_order: int,
+    both_directions: bool,
+    scores: int,
+    matches: int,
+    reference_lengths: int,
+) -> None: ...
+def align_ableu_pairs(
+    source_ids: int,
+    source_offsets: int,
+    source_count: int,
+    target_ids: int,
+    target_offsets: int,
+    target_count: int,
+    source: int,
+    target: int,
+    count: int,
+    similar_offsets: int,
+    similar_words: int,
+    similar_values: int,
+    similar_count: int,
+    back_offsets: int,
+    back_words: int,
+    back_values: int,
+    back_count: int,
+    one_to_one: bool,
+    first_order: int,
+    last_order: int,
+    both_directions: bool,
+    scores: int,
+) -> None: ...
+def align_bead_features(
+    source: tuple[int, int, int],
+    target: tuple[int, int, int],
+    views: collections.abc.Sequence[
+        tuple[tuple[int, int, int, int], tuple[int, int, int, int], int, int]
+    ],
+    groups: int,
+    max_sentences: int,
+    margin: int,
+) -> tuple[
+    numpy.typing.NDArray[numpy.int32],
+    numpy.typing.NDArray[numpy.int64],
+    numpy.typing.NDArray[numpy.float32],
+    numpy.typing.NDArray[numpy.uint8],
+]: ...
+def align_bead_probabilities(
+    first: int, offsets: int, rows: int, target_count: int, max_sentences: int, scores: int
+) -> float: ...
+def align_best_beads(
+    source: tuple[int, int, int],
+    target: tuple[int, int, int],
+    views: collections.abc.Sequence[
+        tuple[tuple[int, int, int, int], tuple[int, int, int, int], int, int]
+    ],
+    groups: int,
+    weights: int,
+    max_sentences: int,
+    margin: int,
+    threshold: float,
+    moved: bool,
+    moved_cost: float,
+) -> tuple[numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.float64]]: ...
+def align_best_path(
+    source: int, target: int, score: int, count: int, targets: int
+) -> numpy.typing.NDArray[numpy.int64]: ...
+def align_bleu_counts(
+    ids: int,
+    offsets: int,
+    count: int,
+    reference_ids: int,
+    reference_offsets: int,
+    reference_count: int,
+    places: int,
+    max_n: int,
+    matches: int,
+    reference_lengths: int,
+) -> None: ...
+def align_bleualign(
+    source_documents: int,
+    target_documents: int,
+    documents: int,
+    source: tuple[int, int, int, int],
+    target: tuple[int, int, int, int],
+    translations: collections.abc.Sequence[tuple[tuple[int, int, int, int], int, int, int]],
+    back_translations: collections.abc.Sequence[tuple[tuple[int, int, int, int], int, int, int]],
+    max_n: int,
+    top_k: int,
+    max_join: int,
+    gap_links: bool,
+    gap_lengths: bool,
+    length_only: bool,
+    similarities: collections.abc.Sequence[
+        tuple[tuple[int, int, int, int], tuple[int, int, int, int]]
+    ],
+    one_to_one: bool,
+) -> tuple: ...
+def align_gale_church(
+    source: int,
+    n: int,
+    target: int,
+    m: int,
+    log_space: bool,
+    ratio: float,
+    variance: float,
+    band: int,
+) -> numpy.typing.NDArray[numpy.int32]: ...
+def align_neighbours(
+    source: int,
+    sources: int,
+    target: int,
+    targets: int,
+    dimension: int,
+    top_k: int,
+    threshold: float,
+    words: int,
+    values: int,
+    found: int,
+    scratch: int,
+    parts: int,
+) -> None: ...
+def align_neighbours_scratch(targets: int, dimension: int, parts: int) -> int: ...
+def align_ngram_scores(
+    source_ids: int,
+    source_offsets: int,
+    sources: int,
+    target_ids: int,
+    target_offsets: int,
+    targets: int,
+    max_n: int,
+    top_k: int,
+    target: int,
+    score: int,
+    found: int,
+) -> None: ...
+def align_soft_scores(
+    source_ids: int,
+    source_offsets: int,
+    source_count: int,
+    target_ids: int,
+    target_offsets: int,
+    target_count: int,
+    similar_offsets: int,
+    similar_words: int,
+    similar_values: int,
+    similar_count: int,
+    back_offsets: int,
+    back_words: int,
+    back_values: int,
+    back_count: int,
+    one_to_one: bool,
+    max_n: int,
+    weights: int,
+    candidates: int,
+    top_k: int,
+    target: int,
+    score: int,
+    found: int,
+) -> None: ...
+def align_vectors(
+    texts: collections.abc.Sequence[tuple[int, int, int]],
+    letters: int,
+    letter_offsets: int,
+    words: int,
+) -> tuple: ...
 def available_isas() -> list[str]: ...
 def capsule_em_routing_backward_float32(
     batch: int,
@@ -1030,3 +1238,5 @@ def ntm_write_float64(
     scratch: int,
 ) -> None: ...
 def set_num_threads(n: int) -> None: ...
+
+ALIGN_MAX_ORDER: int = 10
