@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from polyad.align.documents import Document
 from polyad.align.formats.base import ComparedDocument
+from polyad.align.korean import analyser
 
 KOREAN = ("ko", "kor", "ko-kr")
 
@@ -27,16 +28,12 @@ def sentence_splitter(language: str) -> Callable[[str], list[str]]:
     """
     code = language.lower().replace("_", "-")
     if code in KOREAN:
-        try:
-            from kiwipiepy import Kiwi
-        except ImportError:
-            raise ImportError(
-                "splitting Korean needs kiwipiepy: pip install 'polyad[align]'"
-            ) from None
-        kiwi = Kiwi()
+        needs = "splitting Korean needs"
+        analyser(needs)
 
         def korean(text: str) -> list[str]:
-            return _clean([sentence.text for sentence in kiwi.split_into_sents(text)], text)
+            sentences = analyser(needs).split_into_sents(text)
+            return _clean([sentence.text for sentence in sentences], text)
 
         return korean
     try:

@@ -6,9 +6,11 @@ import importlib
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
+
+from polyad.align.korean import analyser
 
 __all__ = ["NAMES", "NORMAL_FORMS", "Tokenizer", "tokenizer"]
 
@@ -74,7 +76,8 @@ def tokenizer(
         A function of a sequence of sentences that gives a list of words for each.
 
     Raises:
-        ValueError: An unknown name or normal form; ``lowercase`` False with 'nist'.
+        ValueError: An unknown name or normal form; no function at 'module:function'; ``lowercase``
+            False with 'nist'.
         TypeError: ``name`` is neither a string nor a function; it returned something else than
             strings.
         ImportError: A package that the tokeniser needs is missing.
@@ -90,17 +93,29 @@ def tokenizer(
     if lowercase is None:
         lowercase = name in OURS
     form = next((form for form in NORMAL_FORMS if form == normal_form), None)
-    split = _splitter(name)
+    return _Splitter(name, lowercase, form)
 
-    def split_sentences(sentences: Sequence[str]) -> list[list[str]]:
-        texts: Sequence[str] = sentences
+
+class _Splitter:
+    """Normalises, then splits; pickled by its name, so that another process makes its own."""
+
+    def __init__(
+        self, name: str | Callable[[str], Sequence[str]], lowercase: bool, form: Form | None
+    ) -> None:
+        self._made_of = (name, lowercase, form)
+        self._split = _splitter(name)
+
+    def __call__(self, sentences: Sequence[str]) -> list[list[str]]:
+        _, lowercase, form = self._made_of
+        texts = sentences
         if form is not None:
             texts = [unicodedata.normalize(form, text) for text in texts]
         if lowercase:
             texts = [text.lower() for text in texts]
-        return split(texts)
+        return self._split(texts)
 
-    return split_sentences
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Splitter, self._made_of
 
 
 def _splitter(name: str | Callable[[str], Sequence[str]]) -> Tokenizer:
@@ -128,9 +143,11 @@ def _each(line: Line) -> Tokenizer:
 def _checked(function: Callable[[str], Any]) -> Tokenizer:
     def line(sentence: str) -> list[str]:
         words = function(sentence)
-        if isinstance(words, str) or not all(isinstance(word, str) for word in words):
-            raise TypeError(f"tokenize: expected a list of words for {sentence!r}, got {words!r}")
-        return list(words)
+        if isinstance(words, Iterable) and not isinstance(words, (str, bytes)):
+            words = list(words)
+            if all(isinstance(word, str) for word in words):
+                return words
+        raise TypeError(f"tokenize: expected a list of words for {sentence!r}, got {words!r}")
 
     return _each(line)
 
@@ -140,9 +157,9 @@ def _imported(name: str) -> Callable[[str], Any]:
     try:
         function = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ImportError(f"tokenize: cannot import {name}: {error}") from error
+        raise ValueError(f"tokenize: cannot import {name}: {error}") from error
     if not callable(function):
-        raise TypeError(f"tokenize: expected a function at {name}, got {type(function).__name__}")
+        raise ValueError(f"tokenize: expected a function at {name}, got {type(function).__name__}")
     found: Callable[[str], Any] = function
     return found
 
@@ -284,21 +301,12 @@ def _of_category(letter: str) -> str:
 
 
 def _korean() -> Tokenizer:
-    analyser = _kiwi()
+    needs = "the tokenizer korean needs"
+    analyser(needs)
     return lambda sentences: [
-        [morpheme.form for morpheme in morphemes] for morphemes in analyser.tokenize(sentences)
+        [morpheme.form for morpheme in morphemes]
+        for morphemes in analyser(needs).tokenize(sentences)
     ]
-
-
-@lru_cache(maxsize=1)
-def _kiwi() -> Any:
-    try:
-        from kiwipiepy import Kiwi
-    except ImportError as error:
-        raise ImportError(
-            "the tokenizer korean needs kiwipiepy: pip install 'polyad[align]'"
-        ) from error
-    return Kiwi()
 
 
 def _by_sacrebleu(name: str) -> Line:
