@@ -28,6 +28,7 @@ class Aligner:
             `polyad.align.accurate.AccurateMode`.
 
     Raises:
+        TypeError: An option that the mode does not know, or a wrong kind of one.
         ValueError: An unknown mode, or an option it cannot use.
     """
 

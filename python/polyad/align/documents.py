@@ -44,6 +44,7 @@ class Document:
         meta: Further columns (addresses of the pages ...), carried through to the writers.
 
     Raises:
+        TypeError: A string where sentences are expected.
         ValueError: A translation with another number of sentences.
     """
 
@@ -55,6 +56,19 @@ class Document:
     meta: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, value in (
+            ("source", self.source),
+            ("target", self.target),
+            ("translations", self.translations),
+            ("back_translations", self.back_translations),
+            *((f"translations[{k}]", text) for k, text in enumerate(self.translations)),
+            *((f"back_translations[{k}]", text) for k, text in enumerate(self.back_translations)),
+        ):
+            if isinstance(value, (str, bytes)):
+                what = (
+                    "a tuple of texts" if name.endswith("translations") else "a list of sentences"
+                )
+                raise TypeError(f"{name}: expected {what}, got {value[:40]!r}")
         for name, side, of in (
             ("translations", self.source, self.translations),
             ("back_translations", self.target, self.back_translations),
