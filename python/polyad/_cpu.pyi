@@ -224,7 +224,7 @@ def align_bleualign(
         tuple[tuple[int, int, int, int], tuple[int, int, int, int]]
     ],
     one_to_one: bool,
-) -> tuple: ...
+) -> tuple[typing.Any, ...]: ...
 def align_gale_church(
     source: int,
     n: int,
@@ -292,7 +292,7 @@ def align_vectors(
     letters: int,
     letter_offsets: int,
     words: int,
-) -> tuple: ...
+) -> tuple[typing.Any, ...]: ...
 def available_isas() -> list[str]: ...
 def capsule_em_routing_backward_float32(
     batch: int,
