@@ -143,6 +143,36 @@ def test_many_documents(polyad, texts):
     assert polyad("align", "d.tsv", "d.tsv").out.count("\n") == 121
 
 
+SUFFIXES = {
+    "a.jsonl": "jsonl",
+    "a.jsonl.gz": "jsonl",
+    "a.tsv": "tsv",
+    "a.tmx": "tmx",
+    "a.xml": "xces",
+    "a.ladder": "hunalign",
+}
+
+
+@pytest.mark.parametrize("name", SUFFIXES)
+def test_the_end_of_a_name_says_the_format(polyad, texts, name):
+    (texts / "d.tsv").write_text(documents(1))
+    for words in (ALIGN, ["align", "d.tsv"]):
+        written = "bitextor" if (SUFFIXES[name], words) == ("tsv", ["align", "d.tsv"]) else None
+        format_name = written or SUFFIXES[name]
+        for more in (["-o", name], ["-o", "told", "--format", format_name]):
+            assert polyad(*words, *more).code == 0
+        read = gzip.decompress if name.endswith(".gz") else bytes
+        assert read((texts / name).read_bytes()) == (texts / "told").read_bytes()
+    assert polyad(*ALIGN, "-o", name, "--format", "moses").code == 0
+    assert formats.moses.paths(name)[0].exists()
+
+
+def test_what_align_wrote_is_read_by_its_name(polyad, texts):
+    (texts / "d.tsv").write_text(documents(1))
+    assert polyad("align", "d.tsv", "-o", "x.jsonl").code == 0
+    assert polyad("review", "x.jsonl").code == 0
+
+
 def test_stdin(polyad, texts, monkeypatch):
     monkeypatch.setattr(
         sys,
@@ -298,7 +328,43 @@ BAD = {
         2,
         "-s and -t are read as moses, not as",
     ),
-    "tokenizer": ({}, ["--tokenize", "best"], 1, "best"),
+    "tokenizer": (
+        {},
+        ["--tokenize", "best"],
+        2,
+        "for --tokenize: expected a function, module:function or one of nist,",
+    ),
+    "tokenizer to import": ({}, ["--tokenize", "no:f"], 2, "--tokenize: cannot import no:f"),
+    "tokenizer that gives no words": (
+        {},
+        ["--tokenize", "builtins:len"],
+        1,
+        "expected a list of words for '', got 0",
+    ),
+    "two ways to split": (
+        {},
+        ["--tokenize", "words", "--bleu_charlevel"],
+        2,
+        "--bleu_charlevel does not go with --tokenize",
+    ),
+    "matching of no vectors": (
+        {},
+        ["--matching", "one_to_one"],
+        2,
+        "--matching has no meaning without --vectors",
+    ),
+    "matching of the other mode": (
+        {},
+        ["--mode", "accurate", "--matching", "one_to_one"],
+        2,
+        "--matching has no meaning with --mode accurate",
+    ),
+    "languages of no one": (
+        {},
+        ["--target-lang", "en"],
+        2,
+        "--target-lang has no meaning without --split or --format tmx",
+    ),
 }
 
 
@@ -332,6 +398,14 @@ USAGE = {
     "documents of what": (["d"], "what is 'd'? Give --input-format, or -s and -t"),
     "moses without files": (["--input-format", "moses"], "moses needs -s, the source text, and -t"),
     "parquet from a pipe": (["--input-format", "parquet"], "parquet needs a file, not stdin"),
+    "n-grams of single words": (
+        ["-s", "s", "-t", "t", "--vectors", "v.vec", "--bleu_n", "3"],
+        "--bleu_n has no meaning with --vectors and no translation",
+    ),
+    "characters of vectors": (
+        ["-s", "s", "-t", "t", "--vectors", "v.vec", "--bleu_charlevel"],
+        "--bleu_charlevel does not go with --vectors",
+    ),
     "stdin twice": (["-s", "-", "-t", "-", "--srctotarget", "m"], "only one of -s and -t"),
 }
 

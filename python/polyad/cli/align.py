@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from polyad.align.aligner import BATCH_SENTENCES
+from polyad.align.streams import MAX_LINE
 from polyad.cli import align_options as options
 from polyad.cli.align_job import Job
-from polyad.cli.console import one_of, use_threads
+from polyad.cli.console import one_of, usable, use_threads
 
 if TYPE_CHECKING:
     from polyad.align import Document
-
-MAX_LINE = 64 * 2**20
 
 
 def align(
@@ -49,7 +49,7 @@ def align(
     source_language: options.SourceLanguage = None,
     target_language: options.TargetLanguage = None,
     max_line: options.MaxLine = MAX_LINE,
-    batch_sentences: options.BatchSentences = 50_000,
+    batch_sentences: options.BatchSentences = BATCH_SENTENCES,
 ) -> None:
     """Find which sentences of two texts belong together.
 
@@ -87,6 +87,12 @@ def align(
         raise typer.BadParameter("--split does not go with --factored")
     if (score == "ableu") != (vectors is not None):
         raise typer.BadParameter("--score ableu and --vectors go together")
+    for option, language in (
+        ("--source-lang", source_language),
+        ("--target-lang", target_language),
+    ):
+        if language and not split and writing != "tmx":
+            raise typer.BadParameter(f"{option} has no meaning without --split or --format tmx")
     use_threads(threads)
     chosen = _mode_options(
         mode,
@@ -97,9 +103,9 @@ def align(
         score=(score, "bleu"),
         matching=(matching, "source"),
         vectors=(vectors, None),
+        filtered=filter_by is not None,
+        untranslated=reading == "moses" and not forward,
     )
-    if mode == "accurate" and filter_by is None and max_n != 2:
-        raise typer.BadParameter("--bleu_n has no meaning with --mode accurate")
     read: Iterable[Document] = formats.read(
         reading,
         *sources,
@@ -197,12 +203,13 @@ def _output_format(given: str | None, output: str | None, reading: str) -> str:
     from polyad.align import formats
 
     to_stdout = output in (None, "-")
+    by_name = None if output is None else formats.format_by_suffix(output)
     if given is not None:
         writing = one_of("--format", given, tuple(formats.FORMATS))
-    elif reading == "bitextor":
+    elif reading == "bitextor" and by_name in (None, "tsv"):
         writing = "bitextor"
     else:
-        writing = "tsv" if to_stdout else "moses"
+        writing = by_name or ("tsv" if to_stdout else "moses")
     if writing == "moses" and to_stdout:
         raise typer.BadParameter("moses writes two files: give -o NAME", param_hint="--format")
     if writing == "parquet" and to_stdout and sys.stdout.isatty():
@@ -221,15 +228,36 @@ OPTIONS = {
 }
 
 
-def _mode_options(mode: str, **given: tuple[Any, Any]) -> dict[str, Any]:
-    """What differs from its default, for a mode that knows it."""
+def _mode_options(
+    mode: str, *, filtered: bool, untranslated: bool, **given: tuple[Any, Any]
+) -> dict[str, Any]:
+    """What differs from its default; refused where the mode would not look at it.
+
+    A filter reads --bleu_n too, whatever the mode; --galechurch still gives its beads scores.
+    """
     chosen = {name: value for name, (value, default) in given.items() if value != default}
+    idle: list[tuple[str, str]] = []
     if mode == "accurate":
         from polyad.align.accurate import AccurateMode
 
+        known = signature(AccurateMode).parameters
+        idle += [(name, "with --mode accurate") for name in chosen if name not in known]
+    if "vectors" not in chosen:
+        idle.append(("matching", "without --vectors"))
+    elif untranslated:
+        idle.append(("max_n", "with --vectors and no translation"))
+    for name, where in idle:
+        if name in chosen and not (name == "max_n" and filtered):
+            raise typer.BadParameter(f"{OPTIONS[name]} has no meaning {where}")
+    for name in ("tokenize", "vectors"):
+        if "char_level" in chosen and name in chosen:
+            raise typer.BadParameter(f"--bleu_charlevel does not go with {OPTIONS[name]}")
+    if mode == "accurate":
         chosen.pop("max_n", None)  # of the filter, then
-        for name in chosen.keys() - signature(AccurateMode).parameters.keys():
-            raise typer.BadParameter(f"{OPTIONS[name]} has no meaning with --mode accurate")
+    if "tokenize" in chosen:
+        from polyad.align.tokenizers import tokenizer
+
+        usable("--tokenize", tokenizer, chosen["tokenize"])
     if "vectors" in chosen:
         from polyad.align.vectors import WordVectors
 

@@ -51,7 +51,7 @@ Output = Annotated[
         "-o",
         "--output",
         metavar="NAME",
-        help="Write NAME-s and NAME-t, with a filter NAME-bad-s and NAME-bad-t too; with another "
+        help="Write NAME-s and NAME-t, with a filter NAME-bad-s and NAME-bad-t too; in another "
         "--format NAME. Without it beads go to stdout.",
     ),
 ]
@@ -233,7 +233,8 @@ OutputFormat = Annotated[
         "--format",
         metavar="NAME",
         help="moses, tsv, bitextor, jsonl, parquet, vecalign, hunalign, hunalign-text, tmx or "
-        "xces. [default: moses with -o, else tsv; what is read as bitextor stays bitextor]",
+        "xces. [default: by the end of -o, .jsonl .tsv .parquet .tmx .xml .ladder; else moses with "
+        "-o, tsv without; what is read as bitextor stays bitextor]",
     ),
 ]
 SourceLanguage = Annotated[

@@ -95,7 +95,8 @@ def usable(option: str, make: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return make(*arguments)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
+        named = option.rpartition("-")[2] + ": "  # the option says that already
+        raise typer.BadParameter(str(error).removeprefix(named), param_hint=option) from error
 
 
 def image_shape(text: str | None) -> tuple[int, int] | None:

@@ -224,6 +224,12 @@ SUFFIXES = {
 """Formats by the ends of files' names; compressions come behind."""
 
 
+def format_by_suffix(name: str | Path) -> str | None:
+    """Return the format that the end of a file's name says, if it says one; nothing is opened."""
+    text = str(name)
+    return SUFFIXES.get(Path(text.removesuffix(compression_of(text))).suffix.lower())
+
+
 def format_by_name(name: str | Path) -> str | None:
     """Return the format that the end of a file's name says, if it says one.
 
@@ -233,8 +239,7 @@ def format_by_name(name: str | Path) -> str | None:
         OSError: A .tsv cannot be read.
         ValueError: Its first line cannot be read.
     """
-    text = str(name)
-    format = SUFFIXES.get(Path(text.removesuffix(compression_of(text))).suffix.lower())
+    format = format_by_suffix(name)
     if format == "tsv" and next(lines(name), "").startswith(("src_url\t", "src_text\t")):
         return "bitextor"
     return format
@@ -312,6 +317,7 @@ __all__ = [
     "Writer",
     "WriterOptions",
     "format_by_name",
+    "format_by_suffix",
     "format_named",
     "name_of",
     "open_writer",
