@@ -239,6 +239,25 @@ def test_evaluate(polyad, texts):
     assert "lax         1.000   1.000  1.000" in polyad(*ladder).out
 
 
+@pytest.mark.parametrize("end", ["\n", "\n\n"])
+def test_blank_lines_at_the_end_are_no_documents(polyad, texts, end):
+    for name, text in (("one", "[0]:[0]\n"), ("two", "[0]:[0]\n\n[1]:[1]\n")):
+        (texts / name).write_text(text)
+        (texts / f"{name}-blank").write_text(text + end)
+    for words in (
+        ("one-blank", "one"),
+        ("one", "one-blank"),
+        ("two-blank", "one-blank", "one"),
+        ("two", "two-blank"),
+    ):
+        result = polyad("evaluate-alignment", *words)
+        assert result.code == 0, result.err
+    (texts / "empty").write_text("\n")
+    assert "1 beads found, 2 in gold" in polyad("evaluate-alignment", "one", "two").out
+    assert "0 beads found, 2 in gold" in polyad("evaluate-alignment", "empty", "two").out
+    assert polyad("evaluate-alignment", "two-blank", "one").code == 1
+
+
 def test_evaluate_knows_documents_without_beads_by_number(polyad, texts):
     for name, last in (("s", "Haus"), ("t", "house"), ("m", "dwelling")):
         text = (texts / name).read_text()

@@ -28,6 +28,17 @@ def test_page_of_beads_and_their_texts(polyad, tmp_path):
     assert sampled(page.read_text()) == told
 
 
+def test_beads_of_texts_are_vecalign_unless_told(polyad, tmp_path):
+    beads = tmp_path / "beads.txt"
+    beads.write_bytes((FOLDER / "readme.beads").read_bytes() + b"\n\n")
+    for more in ((), ("--format", "vecalign")):
+        page = tmp_path / f"page{len(more)}.html"
+        result = polyad("review", beads, *TEXTS, *more, "-o", page)
+        assert result.code == 0, result.err
+    pages = [(tmp_path / f"page{count}.html").read_text() for count in (0, 2)]
+    assert pages[0] == pages[1]
+
+
 def test_page_of_scored_beads(polyad, tmp_path):
     beads, page = tmp_path / "beads.txt", tmp_path / "page.html"
     formats.write("vecalign", beads, [Aligner().align(korean_readme().document)])
@@ -105,7 +116,9 @@ def test_judgements_are_printed(polyad, tmp_path):
     [
         ((), 2, "expected files of beads, texts or --judgements, got neither"),
         ((*GOLD, "--judgements", "x"), 2, "got both"),
-        ((FOLDER / "readme.beads", *TEXTS), 2, "--format: expected one of"),
+        ((*GOLD[:-1], "moses"), 2, "--format: expected tsv or bitextor or"),
+        (("none.txt", *TEXTS), 1, "none.txt: No such file"),
+        (("none.txt",), 1, "none.txt: No such file"),
         ((*TEXTS[:2],), 2, "-s and -t go together"),
         ((*GOLD, "b"), 2, "expected one file of beads for the texts, got 2"),
         ((*GOLD, "--edges", "2,1"), 2, "expected ascending numbers such as 0.2,0.4, got '2,1'"),

@@ -61,6 +61,8 @@ def with_texts(documents: Iterable[Document], beads: Iterable[NamedBeads]) -> It
         documents: The texts.
         beads: Of each document, in their order.
 
+    Documents without beads after the last text are those of blank lines at the end of a file.
+
     Raises:
         ValueError: More of one than of the other, or beads that do not fit their document.
     """
@@ -72,7 +74,7 @@ def with_texts(documents: Iterable[Document], beads: Iterable[NamedBeads]) -> It
             raise ValueError(f"beads: expected those of another document after {count}, got none")
         yield alignment_of(document, found[1])
         count += 1
-    if next(waiting, None) is not None:
+    if any(found for _, found in waiting):
         raise ValueError(f"beads: expected those of {count} documents, as the texts have, got more")
 
 

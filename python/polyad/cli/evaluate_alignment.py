@@ -51,8 +51,13 @@ def evaluate_alignment(
 
     if json_file is not None:
         check_place(json_file)
-    right = [beads for name in gold for _, beads in _documents(name, gold_format, "--gold-format")]
-    beads = _in_their_places(_documents(found, found_format, "--format"), len(right))
+    files = [_documents(name, gold_format, "--gold-format") for name in gold]
+    documents = _documents(found, found_format, "--format")
+    if len(documents) != sum(map(len, files)):
+        # blank lines at the end of a file, which divide nothing, or documents without beads
+        documents, *files = map(_without_blank_end, (documents, *files))
+    right = [beads for file in files for _, beads in file]
+    beads = _in_their_places(documents, len(right))
     if len(beads) != len(right):
         raise ValueError(
             f"{found}: expected {len(right)} documents, as the gold files have, got {len(beads)}"
@@ -91,6 +96,12 @@ def _documents(name: str, format_name: str | None, option: str) -> list[NamedBea
         format_name = formats.format_by_name(name) or "vecalign"
     one_of(option, format_name, formats.BEAD_FORMATS)
     return list(formats.read_named_beads(name, format_name))
+
+
+def _without_blank_end(documents: list[NamedBeads]) -> list[NamedBeads]:
+    """The documents up to the last that has beads."""
+    last = max((k for k, (_, beads) in enumerate(documents) if beads), default=-1)
+    return documents[: last + 1]
 
 
 def _in_their_places(documents: list[NamedBeads], count: int) -> list[list[Bead]]:

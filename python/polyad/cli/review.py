@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polyad.cli.console import Seed, err, out, table
+from polyad.cli.console import Seed, err, one_of, out, table
 
 if TYPE_CHECKING:
     from polyad.align import Alignment
@@ -41,7 +41,11 @@ def review(
     ),
     format_name: Annotated[
         str | None,
-        typer.Option("--format", metavar="NAME", help="Of the files; else by their names."),
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="Of the files. [default: by their names, else with -s and -t vecalign]",
+        ),
     ] = None,
     bands: Annotated[
         int, typer.Option(min=1, help="Bands of scores, with about as many beads in each.")
@@ -126,13 +130,8 @@ def _read(files: list[Path], texts: list[str], format_name: str | None) -> Itera
         yield from given.line_by_line(documents)
         return
     if format_name is None:
-        format_name = formats.format_by_name(files[0])
-    allowed = formats.BEAD_FORMATS
-    if format_name not in allowed:
-        raise typer.BadParameter(
-            f"expected one of {', '.join(allowed)}, got {format_name or files[0].name!r}",
-            param_hint="--format",
-        )
+        format_name = formats.format_by_name(files[0]) or "vecalign"
+    one_of("--format", format_name, formats.BEAD_FORMATS)
     yield from given.with_texts(documents, formats.read_named_beads(files[0], format_name))
 
 

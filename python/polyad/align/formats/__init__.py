@@ -268,6 +268,8 @@ def read_alignments(
     if chosen is None and isinstance(source, (str, Path)):
         chosen = format_by_name(source)
     if chosen is None:
+        if isinstance(source, (str, Path)) and str(source) != STANDARD:
+            Path(source).stat()  # no such file is the better reason
         raise ValueError(f"{name_of(source)}: give the format; its name does not say which")
     reader = format_named(chosen).rows
     if reader is None:
