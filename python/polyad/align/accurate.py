@@ -67,7 +67,7 @@ class AccurateMode:
     (`polyad.ops.align.best_beads`) that looks at character n-grams and words shared with each
     translation, in either direction, character n-grams that the two texts themselves share (names,
     numbers, cognates), lengths, and how sentences begin and end. Its weights were trained on one
-    document, Text+Berg's eval1957 (German-French); `polyad.recipes.align_text_berg` trains them.
+    document, Text+Berg's eval1957 (German-French), by `polyad.recipes.align_accurate_training`.
 
     Without any translation, only what the texts themselves share and lengths are left: enough for
     languages with common words, not for others; unless there are word vectors of both.

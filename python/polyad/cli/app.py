@@ -131,7 +131,7 @@ def polyad(
         bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")
     ] = False,
 ) -> None:
-    """Weighted hyperedges that learn, explain and recall, fast on an ordinary processor."""
+    """Hypernets, Neural Turing Machines, capsules and sentence alignment on native kernels."""
 
 
 def _add_commands() -> None:
