@@ -33,7 +33,7 @@ def folder(tmp_path):
     for name, lines in texts.items():
         (tmp_path / f"eval1957.{name}").write_text("\n".join(lines) + "\n")
         cut = len(lines) // 2
-        both = [*lines[:cut], recipe.MARKER, *lines[cut:]]
+        both = [*lines[:cut], ".EOA", *lines[cut:]]
         (tmp_path / f"eval1989.{name}").write_text("\n".join(both) + "\n")
     (tmp_path / "gold.eval1957.txt").write_text("".join(gold_line(k) for k in range(4)))
     for article in range(2):
@@ -90,7 +90,7 @@ def test_wrong_data_is_told(folder):
     with pytest.raises(SystemExit, match=re.escape("eval1957.google.fr: expected 16 lines")):
         recipe.main(["--data", str(folder)])
     (folder / "gold.eval1957.txt").write_text("[0]:[0]\nnonsense\n")
-    with pytest.raises(ValueError, match=re.escape("gold.eval1957.txt:2: expected [numbers]")):
+    with pytest.raises(ValueError, match=re.escape("gold.eval1957.txt:2: expected [0, 1]:[2]")):
         recipe.read_gold(folder / "gold.eval1957.txt")
 
 
@@ -134,3 +134,17 @@ def test_training_makes_the_gold_beads_likely(folder):
     weights = training.train(lattices)
     at_start = training.loss(np.zeros_like(weights), lattices, 0.0)[0]
     assert training.loss(weights, lattices, 0.0)[0] < 0.5 * at_start
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "nowhere"], r"No such file.*nowhere.eval1957\.de"),
+        (["--data", "nowhere", "--out", "no/weights.py"], r"no such folder: 'no'"),
+    ],
+)
+def test_training_says_in_one_line_what_is_missing(monkeypatch, tmp_path, words, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=message) as ended:
+        training.main(words)
+    assert "\n" not in str(ended.value)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from polyad._files import written_whole
+from polyad._files import check_place, written_whole
 from polyad.align.accurate import AccurateMode
 from polyad.align.documents import Bead, Document
 from polyad.ops._align_beads import bead_features, bead_probabilities, bead_types
@@ -226,30 +226,41 @@ def folds(folder: Path, kind: str, count: int, penalty: float) -> None:
     show(f"{kind}: penalty {penalty:g}, held-out negative log-likelihood {total:.2f}")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Train and write the module of the weights."""
     parser = argparse.ArgumentParser(description="Train the mode 'accurate' on eval1957.")
     parser.add_argument("--data", required=True, type=Path, metavar="FOLDER", help="text+berg")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the weights here")
     parser.add_argument("--folds", type=int, metavar="N", help="cross-validate instead")
     parser.add_argument("--penalty", type=float, default=PENALTY, help=f"default: {PENALTY:g}")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    try:
+        if options.out is not None:
+            check_place(options.out)
+        if options.folds:
+            for kind in GROUPS:
+                folds(options.data, kind, options.folds, options.penalty)
+            return
+        text = module_of_weights(options.data, options.penalty)
+        if options.out is not None:
+            with written_whole(options.out) as temporary:
+                temporary.write_text(text)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{error}") from error
+
+
+def module_of_weights(folder: Path, penalty: float) -> str:
+    """Return the text of `polyad.align.accurate_weights`, trained."""
     lines = ['"""Weights of the mode \'accurate\'; written by recipes/align_accurate_training."""']
     lines += ["", "WEIGHTS: dict[str, tuple[float, ...]] = {"]
     for kind in GROUPS:
-        if options.folds:
-            folds(options.data, kind, options.folds, options.penalty)
-            continue
-        lattices = [lattice(*one) for one in development(options.data, kind)]
-        weights = train(lattices, options.penalty)
+        lattices = [lattice(*one) for one in development(folder, kind)]
+        weights = train(lattices, penalty)
         show(f"{kind}: loss {loss(weights, lattices, 0.0)[0]:.2f}")
         lines.append(f'    "{kind}": (')
         lines += [f"        {float(weight):.4f}," for weight in weights]
         lines.append("    ),")
-    lines.append("}")
-    if options.out is not None and not options.folds:
-        with written_whole(options.out) as temporary:
-            temporary.write_text("\n".join(lines) + "\n")
+    return "\n".join([*lines, "}", ""])
 
 
 if __name__ == "__main__":

@@ -85,8 +85,9 @@ def run(out: Path) -> AlignDemo:
     """Align the sample and write its review page.
 
     Args:
-        out: The folder of the page, which must exist.
+        out: The folder of the page; it is made if it is not there.
     """
+    out.mkdir(parents=True, exist_ok=True)
     document, gold = korean_readme()
     found = {mode: Aligner(mode).align(document) for mode in MODES}
     page = out / PAGE

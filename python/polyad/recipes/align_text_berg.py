@@ -16,7 +16,6 @@ reason, settings and figures before they are shown.
 from __future__ import annotations
 
 import argparse
-import ast
 import datetime
 import re
 import subprocess
@@ -26,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from polyad.align import Aligner, Alignment, Bead, Document
+from polyad.align import Aligner, Alignment, Bead, Document, formats
 from polyad.align.evaluate import Evaluation, evaluate
 from polyad.recipes.experiment import show
 
@@ -40,8 +39,6 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "all": ("google.fr", "europarlfull.fr", "google.de", "europarlfull.de"),
 }
 """Sets of translations; .fr are of the source, .de of the target."""
-
-MARKER = ".EOA"
 
 
 class Table(NamedTuple):
@@ -73,35 +70,16 @@ def read_articles(folder: Path, name: str, systems: Sequence[str]) -> list[Docum
         ValueError: A translation with another number of lines, or texts of other numbers of
             articles.
     """
-    texts = {language: _lines(folder / f"{name}.{language}") for language in ("de", "fr")}
-    blocks = {language: _blocks(texts[language]) for language in texts}
-    if len(blocks["de"]) != len(blocks["fr"]):
-        raise ValueError(
-            f"{name}: expected as many articles on both sides, got {len(blocks['de'])} and "
-            f"{len(blocks['fr'])}"
+    texts = [folder / f"{name}.{language}" for language in ("de", "fr")]
+    translations = [folder / f"{name}.{system}" for system in systems]
+    return list(
+        formats.read(
+            "moses",
+            *texts,
+            translations=[path for path in translations if path.suffix == ".fr"],
+            back_translations=[path for path in translations if path.suffix == ".de"],
         )
-    translated: dict[str, list[list[str]]] = {}
-    for system in systems:
-        lines = _lines(folder / f"{name}.{system}")
-        side = "fr" if system.endswith(".de") else "de"
-        if len(lines) != len(texts[side]):
-            raise ValueError(
-                f"{folder / f'{name}.{system}'}: expected {len(texts[side])} lines, as "
-                f"{name}.{side} has, got {len(lines)}"
-            )
-        translated[system] = [[lines[k] for k in block] for block in blocks[side]]
-    documents = []
-    for k, (source, target) in enumerate(zip(blocks["de"], blocks["fr"], strict=True)):
-        documents.append(
-            Document(
-                [texts["de"][i] for i in source],
-                [texts["fr"][j] for j in target],
-                tuple(translated[s][k] for s in systems if s.endswith(".fr")),
-                tuple(translated[s][k] for s in systems if s.endswith(".de")),
-                name=f"{name}.{k}",
-            )
-        )
-    return documents
+    )
 
 
 def read_document(folder: Path, name: str, systems: Sequence[str]) -> tuple[Document, list[Bead]]:
@@ -111,22 +89,13 @@ def read_document(folder: Path, name: str, systems: Sequence[str]) -> tuple[Docu
 
 
 def read_gold(path: Path) -> list[Bead]:
-    """Return the beads of a file of lines ``[source numbers]:[target numbers]``.
+    """Return the beads of one article.
 
     Raises:
         OSError: The file is missing.
-        ValueError: Another line.
+        ValueError: A line that is no bead.
     """
-    beads = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        if not line.strip():
-            continue
-        match = re.fullmatch(r"\s*(\[[\d, ]*\]):(\[[\d, ]*\])\s*", line)
-        if match is None:
-            raise ValueError(f"{path}:{number}: expected [numbers]:[numbers], got {line!r}")
-        source, target = (ast.literal_eval(side) for side in match.groups())
-        beads.append(Bead(tuple(source), tuple(target)))
-    return beads
+    return [bead for beads in formats.read_beads(path, "vecalign") for bead in beads]
 
 
 def accuracy(
@@ -256,21 +225,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in text.split(","))
-
-
-def _lines(path: Path) -> list[str]:
-    return [line.rstrip() for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
-
-
-def _blocks(lines: Sequence[str]) -> list[list[int]]:
-    """Return the numbers of the lines between markers."""
-    blocks: list[list[int]] = [[]]
-    for number, line in enumerate(lines):
-        if line == MARKER:
-            blocks.append([])
-        else:
-            blocks[-1].append(number)
-    return blocks
 
 
 if __name__ == "__main__":
