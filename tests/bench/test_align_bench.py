@@ -120,9 +120,24 @@ def test_the_growth_beside_rivals_and_its_figure(tiny, rivals, tmp_path, capsys)
     claimed = {claim["claim"].split(";")[0]: claim for claim in document["claims"]}
     assert claimed["align: Bleualign / polyad"]["required_ratio"] == 100
     assert claimed["align: bleualign-cpp / polyad"]["required_ratio"] == 40
-    assert claimed["align: 10 s / polyad"]["holds"]
-    assert claimed["align: 150 MB / polyad"]["ratio"] > 1
+    assert not any("10 s" in text or "MB" in text for text in claimed)
     assert "sentences/s" in capsys.readouterr().out
+
+
+def test_what_is_stated_of_large_documents_is_shown_of_them_alone():
+    large = align.FULL.large
+    row = replace(
+        Case(large).row("align", "polyad", 1, align_texts.ALIGNING), spent_s=5.0, extra_bytes=75e6
+    )
+    stated = align.claims(align.FULL, [row])
+    assert [claim.text for claim in stated] == [
+        f"align: {what} / polyad; n=50,000 m=47,500, 1 thread" for what in ("10 s", "150 MB")
+    ]
+    assert [claim.holds for claim in stated] == [True, True]
+    slow = align.claims(align.FULL, [replace(row, spent_s=11.0, extra_bytes=160e6)])
+    assert [claim.holds for claim in slow] == [False, False]
+    small = replace(Case(5_000).row("align", "polyad", 1, align_texts.ALIGNING), spent_s=0.5)
+    assert align.claims(align.QUICK, [small]) == []
 
 
 def test_many_documents_and_the_other_modes(tiny, rivals, tmp_path):
