@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -179,3 +180,9 @@ def test_bad_training():
         train_word2vec([["a"]])
     with pytest.raises(ValueError, match=r"dimension: expected 1 \.\. 65536, got 0"):
         train_word2vec([["a", "a"]], dimension=0)
+
+
+def test_a_missing_gensim_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gensim", None)
+    with pytest.raises(ImportError, match=r"needs gensim: pip install 'polyad\[align\]'"):
+        train_word2vec([["a", "b"]] * 3)

@@ -50,8 +50,8 @@ def test_two_files_and_one_give_the_same(polyad, texts):
         (["--pairs", "pairs.tsv", "--columns", "2,4"], 1, "pairs.tsv:1: expected at least 4"),
         (["-s", "s", "-t", "short"], 1, "short: expected 80 lines, one for each of"),
         (["-s", "s", "-t", "t", "--columns", "2,3"], 2, "--columns needs --pairs"),
-        (["-s", "s", "-t", "t", "-o", "none/x"], 1, "none/x: expected a file that can be written"),
-        (["-s", "s", "-t", "t", "-o", "."], 1, ".: expected a file that can be written, is a"),
+        (["-s", "s", "-t", "t", "-o", "none/x"], 1, "polyad: none: no such folder"),
+        (["-s", "s", "-t", "t", "-o", "."], 1, "polyad: .: is a folder"),
         (["-s", "s", "-t", "none"], 1, "none: No such file"),
     ],
 )

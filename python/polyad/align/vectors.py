@@ -403,6 +403,20 @@ def train_word2vec_pair(
     return _train(corpus, dimension, window, epochs, negative, min_count, seed, workers, progress)
 
 
+def require_gensim() -> None:
+    """Look whether word vectors can be trained: before the work that needs it.
+
+    Raises:
+        ImportError: gensim is missing.
+    """
+    try:
+        import gensim  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "training word vectors needs gensim: pip install 'polyad[align]'"
+        ) from error
+
+
 def _train(
     corpus: _Corpus,
     dimension: int,
@@ -424,13 +438,9 @@ def _train(
     ):
         if not 1 <= value <= high:
             raise ValueError(f"{name}: expected 1 .. {high}, got {value}")
-    try:
-        from gensim.models import Word2Vec
-        from gensim.models.callbacks import CallbackAny2Vec
-    except ImportError as error:
-        raise ImportError(
-            "training word vectors needs gensim: pip install 'polyad[align]'"
-        ) from error
+    require_gensim()
+    from gensim.models import Word2Vec
+    from gensim.models.callbacks import CallbackAny2Vec
 
     class Report(CallbackAny2Vec):  # type: ignore[misc]
         """Counts epochs."""

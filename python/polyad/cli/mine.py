@@ -254,7 +254,9 @@ def mine(
         )
         require_free(out_folder, replace=force)
         if rounds > 1:
-            _require_gensim()
+            from polyad.align.vectors import require_gensim
+
+            require_gensim()
         run = begin(out_folder, settings, inputs)
     use_threads(threads)
     reader = _reader(run)
@@ -330,15 +332,6 @@ def _reader(run: Run) -> Callable[[], Iterator[Document]]:
     return lambda: formats.read(
         name, *files, translations=translations, back_translations=back_translations
     )
-
-
-def _require_gensim() -> None:
-    try:
-        import gensim  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "training word vectors needs gensim: pip install 'polyad[align]'"
-        ) from error
 
 
 def _bar(bars: Progress) -> Callable[[Mapping[str, Any]], None]:

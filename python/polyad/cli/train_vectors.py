@@ -120,12 +120,11 @@ def vectors(
         raise typer.BadParameter("expected --target beside --source", param_hint="--kind")
     if pairs is None and columns != "1,2":
         raise typer.BadParameter("--columns needs --pairs")
-    if not out_file.parent.is_dir() or out_file.is_dir():
-        wrong = "is a folder" if out_file.is_dir() else f"no such folder: {out_file.parent}"
-        raise ValueError(f"{out_file}: expected a file that can be written, {wrong}")
+    from polyad._files import check_place
     from polyad.align.tokenizers import tokenizer
     from polyad.align.vectors import train_word2vec, train_word2vec_pair
 
+    check_place(out_file)
     split = usable("--source-tokenize", tokenizer, source_tokenize)
     split_target = usable("--target-tokenize", tokenizer, target_tokenize or source_tokenize)
     if pairs is not None:
