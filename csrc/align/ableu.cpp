@@ -29,63 +29,107 @@ std::size_t slots_for(std::int64_t items) {
   return slots;
 }
 
-// The reference n-grams by their first word: a chain for each, in the order of first occurrence.
-class Chains {
+// The reference n-grams by one of their words: a chain for each, in the order of first occurrence.
+class Chain {
  public:
-  explicit Chains(SoftScratch& scratch) : scratch_(scratch) {
+  Chain(const SoftScratch& scratch, int position, SoftScratch::Chain& chain) : chain_(chain) {
     const auto types = static_cast<std::int32_t>(scratch.reference.first.size());
     const std::size_t slots = slots_for(types);
     mask_ = slots - 1;
-    scratch.heads.assign(slots, -1);
-    scratch.heads_words.resize(slots);
-    scratch.next.resize(types);
+    chain.heads.assign(slots, -1);
+    chain.words.resize(slots);
+    chain.lengths.assign(slots, 0);
+    chain.next.resize(types);
     for (std::int32_t type = types - 1; type >= 0; --type) {
-      const std::int32_t word = scratch.reference.first[type][0];
+      const std::int32_t word = scratch.reference.first[type][position];
       const std::size_t slot = find(word);
-      scratch.next[type] = scratch.heads[slot];
-      scratch.heads[slot] = type;
-      scratch.heads_words[slot] = word;
+      chain.next[type] = chain.heads[slot];
+      chain.heads[slot] = type;
+      chain.words[slot] = word;
+      ++chain.lengths[slot];
     }
   }
 
-  std::int32_t head(std::int32_t word) const { return scratch_.heads[find(word)]; }
+  std::int32_t head(std::int32_t word) const { return chain_.heads[find(word)]; }
+  std::int32_t next(std::int32_t type) const { return chain_.next[type]; }
+  std::int32_t length(std::int32_t word) const { return chain_.lengths[find(word)]; }
 
  private:
   std::size_t find(std::int32_t word) const {
     std::size_t slot = mixed(static_cast<std::uint32_t>(word)) & mask_;
-    while (scratch_.heads[slot] >= 0 && scratch_.heads_words[slot] != word) {
-      slot = (slot + 1) & mask_;
-    }
+    while (chain_.heads[slot] >= 0 && chain_.words[slot] != word) slot = (slot + 1) & mask_;
     return slot;
   }
 
-  SoftScratch& scratch_;
+  SoftScratch::Chain& chain_;
   std::size_t mask_;
 };
 
-// Calls body(reference n-gram, s, whether identical) for all that are similar to g at all.
+// Calls body(word, cosine) for a word and all that are like it.
 template <class Body>
-void for_similar(int order, const std::int32_t* g, const Similarity& similarity,
-                 const Chains& chains, const SoftScratch& scratch, const Body& body) {
-  const auto follow = [&](std::int32_t word, double first) {
-    for (std::int32_t h = chains.head(word); h >= 0; h = scratch.next[h]) {
-      const std::int32_t* other = scratch.reference.first[h];
-      double product = first;
-      bool same = word == g[0];
-      for (int k = 1; k < order && product > 0.0; ++k) {
-        product *= similarity(g[k], other[k]);
-        same = same && g[k] == other[k];
-      }
-      if (product > 0.0) body(h, geometric_mean(product, order), same);
-    }
-  };
-  follow(g[0], 1.0);
-  if (g[0] >= similarity.count) return;
-  for (std::int32_t at = similarity.offsets[g[0]]; at < similarity.offsets[g[0] + 1]; ++at) {
+void for_like(std::int32_t word, const Similarity& similarity, const Body& body) {
+  body(word, 1.0);
+  if (word >= similarity.count) return;
+  for (std::int32_t at = similarity.offsets[word]; at < similarity.offsets[word + 1]; ++at) {
     const double cosine = clipped_cosine(similarity.values[at]);
-    if (similarity.words[at] != g[0] && cosine > 0.0) follow(similarity.words[at], cosine);
+    if (similarity.words[at] != word && cosine > 0.0) body(similarity.words[at], cosine);
   }
 }
+
+// Which reference n-grams are similar to others. Few are found by their first word; many by
+// whichever word leads to the fewest: a frequent word leads to many from as many n-grams, which
+// takes the square of their number.
+class Chains {
+ public:
+  Chains(int order, const Similarity& similarity, SoftScratch& scratch)
+      : order_(order), similarity_(similarity), scratch_(scratch) {
+    constexpr std::size_t kMany = 256;
+    positions_ = scratch.reference.first.size() > kMany ? order : 1;
+    if (std::ssize(scratch.chains) < positions_) scratch.chains.resize(positions_);
+    chains_.reserve(positions_);
+    for (int k = 0; k < positions_; ++k) chains_.emplace_back(scratch, k, scratch.chains[k]);
+  }
+
+  // Calls body(reference n-gram, s, whether identical) for all that are similar to g at all.
+  template <class Body>
+  void for_similar(const std::int32_t* g, const Body& body) const {
+    const int position = best_position(g);
+    const Chain& chain = chains_[position];
+    for_like(g[position], similarity_, [&](std::int32_t word, double cosine) {
+      for (std::int32_t h = chain.head(word); h >= 0; h = chain.next(h)) {
+        const std::int32_t* other = scratch_.reference.first[h];
+        double product = 1.0;
+        bool same = true;
+        for (int k = 0; k < order_ && product > 0.0; ++k) {
+          product *= k == position ? cosine : similarity_(g[k], other[k]);
+          same = same && g[k] == other[k];
+        }
+        if (product > 0.0) body(h, geometric_mean(product, order_), same);
+      }
+    });
+  }
+
+ private:
+  int best_position(const std::int32_t* g) const {
+    int best = 0;
+    std::int64_t fewest = 0;
+    for (int k = 0; k < positions_ && positions_ > 1; ++k) {
+      std::int64_t found = 0;
+      for_like(g[k], similarity_,
+               [&](std::int32_t word, double) { found += chains_[k].length(word); });
+      if (k == 0 || found < fewest) {
+        best = k;
+        fewest = found;
+      }
+    }
+    return best;
+  }
+
+  int order_, positions_;
+  const Similarity& similarity_;
+  SoftScratch& scratch_;
+  std::vector<Chain> chains_;
+};
 
 // Weights of n-grams: 1, or those of words.
 struct Unweighted {
@@ -99,15 +143,14 @@ struct WordWeights {
 template <class Weight>
 double source_matches(int order, const Similarity& similarity, const Weight& weight,
                       SoftScratch& scratch) {
-  const Chains chains(scratch);
+  const Chains chains(order, similarity, scratch);
   double sum = 0.0;
   for (std::size_t g = 0; g < scratch.candidate.first.size(); ++g) {
     const std::int32_t count = scratch.candidate.count[g];
     double best = 0.0;
-    for_similar(order, scratch.candidate.first[g], similarity, chains, scratch,
-                [&](std::int32_t h, double score, bool) {
-                  best = std::max(best, score * std::min(count, scratch.reference.count[h]));
-                });
+    chains.for_similar(scratch.candidate.first[g], [&](std::int32_t h, double score, bool) {
+      best = std::max(best, score * std::min(count, scratch.reference.count[h]));
+    });
     sum += weight(scratch.candidate.first[g]) * best;
   }
   return sum;
@@ -116,14 +159,14 @@ double source_matches(int order, const Similarity& similarity, const Weight& wei
 template <class Weight>
 double one_to_one_matches(int order, const Similarity& similarity, const Weight& weight,
                           SoftScratch& scratch) {
-  const Chains chains(scratch);
+  const Chains chains(order, similarity, scratch);
   auto& edges = scratch.edges;
   edges.clear();
   const auto types = static_cast<std::int32_t>(scratch.candidate.first.size());
   for (std::int32_t g = 0; g < types; ++g) {
-    for_similar(
-        order, scratch.candidate.first[g], similarity, chains, scratch,
-        [&](std::int32_t h, double score, bool same) { edges.push_back({score, same, g, h}); });
+    chains.for_similar(scratch.candidate.first[g], [&](std::int32_t h, double score, bool same) {
+      edges.push_back({score, same, g, h});
+    });
   }
   std::sort(edges.begin(), edges.end(), [](const auto& a, const auto& b) {
     if (a.score != b.score) return a.score > b.score;

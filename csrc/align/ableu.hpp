@@ -84,8 +84,14 @@ class SoftScratch {
     std::int32_t candidate, reference;
   };
 
+  // Reference n-grams by one of their words.
+  struct Chain {
+    std::vector<std::int32_t> heads, words, lengths;  // of each slot; heads -1 where free
+    std::vector<std::int32_t> next;
+  };
+
   Grams candidate, reference;
-  std::vector<std::int32_t> heads, heads_words, next;  // reference n-grams by their first word
+  std::vector<Chain> chains;  // one for each word of an n-gram, or the first one alone
   std::vector<Edge> edges;
   std::vector<std::int32_t> left;
 };

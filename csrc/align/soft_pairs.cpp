@@ -1,6 +1,7 @@
 #include "align/soft_pairs.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace polyad::align {
 namespace {
@@ -18,7 +19,10 @@ void SoftText::build(Words text, bool with_pairs, std::vector<std::int32_t>& pla
   heads.clear();
   pairs.clear();
   size = text.size;
-  std::int32_t before = -1;
+  // each neighbourhood: the places of both words, and where it stands
+  std::vector<std::pair<std::uint64_t, std::int32_t>> met;
+  if (with_pairs) met.reserve(static_cast<std::size_t>(text.size));
+  std::uint64_t before = 0;
   for (std::int32_t at = 0; at < text.size; ++at) {
     grow(places, std::int64_t{text[at]} + 1);
     std::int32_t& place = places[text[at]];
@@ -29,19 +33,31 @@ void SoftText::build(Words text, bool with_pairs, std::vector<std::int32_t>& pla
       heads.push_back(-1);
     }
     ++counts[place];
-    if (with_pairs && before >= 0) {
-      std::int32_t pair = heads[before];
-      while (pair >= 0 && pairs[pair].second != place) pair = pairs[pair].next;
-      if (pair < 0) {
-        pair = static_cast<std::int32_t>(pairs.size());
-        pairs.push_back({before, place, 0, heads[before]});
-        heads[before] = pair;
-      }
-      ++pairs[pair].count;
-    }
-    before = place;
+    const auto now = static_cast<std::uint64_t>(place);
+    if (with_pairs && at > 0) met.emplace_back(before << 32 | now, at);
+    before = now;
   }
   for (std::int32_t word : words) places[word] = -1;
+
+  // Equal ones are counted next to each other: a list of each word's followers, walked at every
+  // occurrence, takes the square of their number.
+  std::sort(met.begin(), met.end());
+  struct Run {
+    std::int32_t at, count;
+    std::uint64_t key;
+  };
+  std::vector<Run> runs;
+  for (const auto& [key, at] : met) {
+    if (runs.empty() || runs.back().key != key) runs.push_back({at, 0, key});
+    ++runs.back().count;
+  }
+  std::sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) { return a.at < b.at; });
+  for (const auto& [at, count, key] : runs) {
+    const auto first = static_cast<std::int32_t>(key >> 32);
+    const auto second = static_cast<std::int32_t>(key & 0xffffffffu);
+    pairs.push_back({first, second, count, heads[first]});
+    heads[first] = static_cast<std::int32_t>(pairs.size()) - 1;
+  }
 }
 
 void SoftPairs::like(std::int32_t word, std::int32_t place, double cosine) {

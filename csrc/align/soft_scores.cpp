@@ -217,12 +217,13 @@ void soft_scores(const SoftScoresArgs& args) {
   for (std::int64_t j = 0; j < args.targets.count; ++j) targets.push_back(args.targets[j]);
   SoftIndex index;
   index.build(targets.data(), args.targets.count, args.options);
-  constexpr std::int64_t kPart = 64;  // sources that share a desk
+  // Sources that share a desk: a desk is as long as the targets, so their number has a bound.
   const std::int64_t N = args.sources.count;
-  for_each_part((N + kPart - 1) / kPart, [&](std::int64_t part) {
+  const std::int64_t size = std::max<std::int64_t>(64, N / 256);
+  for_each_part((N + size - 1) / size, [&](std::int64_t part) {
     SoftIndex::Desk desk;
     std::vector<SoftLink> best;
-    for (std::int64_t i = part * kPart; i < std::min(N, (part + 1) * kPart); ++i) {
+    for (std::int64_t i = part * size; i < std::min(N, (part + 1) * size); ++i) {
       index.look_up(args.sources[i], args.top_k, desk, best);
       args.found[i] = static_cast<std::int32_t>(best.size());
       for (std::size_t k = 0; k < best.size(); ++k) {

@@ -44,6 +44,40 @@ TEST(SoftScores, TheIndexFindsTheBestOfAllPairs) {
   }
 }
 
+// Pairs of neighbours in the order in which they first occur, each linked to the pair before it
+// with the same first word: as counted one by one.
+TEST(SoftScores, PairsOfNeighboursAreCountedInOrder) {
+  std::mt19937_64 random(5);
+  std::vector<std::int32_t> places;
+  for (int round = 0; round < 200; ++round) {
+    const Text text = draw(random, 40);
+    align::SoftText soft;
+    soft.build(view(text), true, places);
+    std::vector<std::vector<std::int32_t>> pairs;  // first, second, count
+    for (std::size_t at = 1; at < text.size(); ++at) {
+      const auto same = std::find_if(pairs.begin(), pairs.end(), [&](const auto& pair) {
+        return pair[0] == text[at - 1] && pair[1] == text[at];
+      });
+      if (same == pairs.end()) {
+        pairs.push_back({text[at - 1], text[at], 1});
+      } else {
+        ++(*same)[2];
+      }
+    }
+    ASSERT_EQ(soft.pairs.size(), pairs.size());
+    for (std::size_t k = 0; k < pairs.size(); ++k) {
+      const align::SoftText::Pair& pair = soft.pairs[k];
+      const std::vector<std::int32_t> got{soft.words[pair.first], soft.words[pair.second],
+                                          pair.count};
+      ASSERT_EQ(got, pairs[k]);
+      std::int32_t before = static_cast<std::int32_t>(k) - 1;
+      while (before >= 0 && pairs[before][0] != pairs[k][0]) --before;
+      ASSERT_EQ(pair.next, before);
+    }
+    for (std::int32_t place : places) ASSERT_EQ(place, -1);
+  }
+}
+
 TEST(SoftScores, ThreadsGiveTheSameBits) {
   std::mt19937_64 random(4);
   const Table table(random);

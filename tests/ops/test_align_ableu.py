@@ -334,3 +334,30 @@ def test_texts_that_fit_no_table(rng):
         ones = np.ones(words)
         weighted = ops.soft_scores(one, other, like, weights=ones, **options)
         assert (weighted[2] >= score - 1e-12).all()  # no brevity penalty
+
+
+def test_a_word_with_many_followers(rng):
+    """A text whose cost would be the square of a word's followers takes minutes."""
+    followers = 100_000
+    ids = np.zeros(3 * followers, np.int32)
+    ids[1::3] = 1 + rng.permutation(followers)
+    ids[2::3] = 1 + rng.permutation(followers)
+    line = Sentences.from_lists([ids])
+    source, target, score = ops.soft_scores(line, line)
+    assert (source.tolist(), target.tolist()) == ([0], [0])
+    np.testing.assert_allclose(score, [1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("matching", MATCHINGS)
+def test_long_texts_are_their_reference(rng, matching):
+    """Where there are many n-grams they are found by whichever word leads to the fewest."""
+    one, other = (np.minimum(rng.geometric(0.04, 500), 90).astype(np.int32) for _ in range(2))
+    table = np.where(rng.random((91, 91)) < 0.04, rng.random((91, 91)), 0).astype(np.float32)
+    np.fill_diagonal(table, 1)
+    options = {"matching": matching, "max_n": 3}
+    got = ops.ableu(
+        Sentences.from_lists([one]), Sentences.from_lists([other]), sparse(table), **options
+    )
+    want = reference.ableu([one.tolist()], [[other.tolist()]], table, **options)
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+    assert 0 < want[0] < 1
