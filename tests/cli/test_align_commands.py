@@ -278,7 +278,7 @@ def fed(process, name):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_interrupted_runs_leave_whole_files(texts, number):
+def test_interrupted_runs_leave_whole_files(texts, interruptible, number):
     (texts / "out.tsv").write_text("earlier")
     process = started("-o", "out.tsv", stderr=subprocess.PIPE)
     fed(process, ".part")

@@ -78,7 +78,7 @@ def test_mine_runs_a_translator(polyad, texts, tmp_path):
     assert "lines, one for each it was given, got 2" in " ".join(failing.err.split())
 
 
-def test_an_interrupt_says_how_to_go_on(polyad, texts, tmp_path):
+def test_an_interrupt_says_how_to_go_on(polyad, texts, interruptible, tmp_path):
     run = tmp_path / "run"
     words = [*sides(texts), "--srctotarget", texts / "translation", "--out", run, *FAST[:2]]
     command = [sys.executable, "-m", "polyad", "mine", *map(str, words), "--epochs", "5000"]
