@@ -91,7 +91,8 @@ void BeadRows::fill(int group, std::int64_t end_row, int most, SimilarityRow& ou
   const std::int64_t n = args_.source.count;
   std::int64_t begin = band_.first[end_row], end = band_.end(end_row);
   if (group == 0) {  // the rows beside this one ask for their cells too
-    begin = band_.first[std::max<std::int64_t>(0, end_row - 1)];
+    // a bead of the band's left edge without its last target sentence ends one further left
+    begin = std::max<std::int64_t>(0, band_.first[std::max<std::int64_t>(0, end_row - 1)] - 1);
     end = std::min<std::int64_t>(args_.target.count + 1,
                                  band_.end(std::min<std::int64_t>(n, end_row + 1)) + 1);
   }

@@ -116,6 +116,31 @@ TEST(Beads, LongTextsOfVeryDifferentLengthsStayInTheirBand) {
   }
 }
 
+TEST(Beads, FeaturesDoNotDependOnTheWidthOfTheBand) {
+  for (const auto& pair : {Pair(0, 300, 200, 40), Pair(1, 300, 280, 150)}) {
+    align::BeadBand bands[2];
+    std::vector<float> features[2];
+    std::vector<std::uint8_t> usable[2];
+    for (int k : {0, 1}) {
+      align::bead_features(pair.args(6, k == 0 ? 1 : 12), bands[k], features[k], usable[k]);
+    }
+    const std::int64_t types = static_cast<std::int64_t>(align::bead_types(6).size());
+    for (std::int64_t i = 0; i <= 300; ++i) {
+      for (std::int64_t j = bands[0].first[i]; j < bands[0].end(i); ++j) {
+        for (std::int64_t k = 0; k < types; ++k) {
+          const std::int64_t narrow = bands[0].cell(i, j) * types + k;
+          const std::int64_t wide = bands[1].cell(i, j) * types + k;
+          if (!usable[0][narrow]) continue;
+          for (int x = 0; x < 21; ++x) {
+            ASSERT_NEAR(features[0][narrow * 21 + x], features[1][wide * 21 + x], 1e-4)
+                << i << ' ' << j << ' ' << k << ' ' << x;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Beads, ProbabilitiesOfTheBeadsOfASentenceAddUpToOne) {
   const Pair pair(3, 40, 35, 60);
   align::BeadBand band;
