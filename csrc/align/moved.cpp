@@ -114,11 +114,25 @@ void moved_beads(const BeadArgs& args, const std::vector<Weighted>& views,
     return std::find(used.begin() + begin, used.begin() + end, 1) == used.begin() + end;
   };
   std::vector<Found> found;
+  std::vector<std::pair<double, std::int64_t>> like;  // s, target sentence
   for (std::int64_t i = 0; i < n; ++i) {
     if (used_source[i]) continue;
     const std::int64_t first = std::max<std::int64_t>(0, place[i] - kMovedReach);
+    like.clear();
     for (std::int64_t j = first; j < std::min(m, place[i] + kMovedReach); ++j) {
-      if (used_target[j] || similarities.of(0, i, i + 1, j, j + 1) < kMovedLeast) continue;
+      if (used_target[j]) continue;
+      const double s = similarities.of(0, i, i + 1, j, j + 1);
+      if (s >= kMovedLeast) like.emplace_back(s, j);
+    }
+    const auto tried = like.begin() + std::min<std::ptrdiff_t>(
+                                          kMovedTried, static_cast<std::ptrdiff_t>(like.size()));
+    std::partial_sort(like.begin(), tried, like.end(), [](const auto& x, const auto& y) {
+      return x.first != y.first ? x.first > y.first : x.second < y.second;
+    });
+    like.erase(tried, like.end());
+    std::sort(like.begin(), like.end(),
+              [](const auto& x, const auto& y) { return x.second < y.second; });
+    for (const auto& [s, j] : like) {
       for (const auto& [a, b] : types) {
         if (a == 0 || b == 0) continue;
         // every place of the bead that holds this pair

@@ -19,6 +19,7 @@ _RARE = 64  # pairs of sentences that share a feature of anchors, at most
 _KEPT = 3
 _REACH = 50
 _LEAST = 0.3
+_TRIED = 8
 
 
 def counted(texts: Sequence[Sentences], words: Sequence[str], by: str) -> list[list[Counter[Any]]]:
@@ -232,9 +233,9 @@ def moved(
     gains = {}
     for x in sorted(free[0]):
         near = range(max(0, place(x) - _REACH), min(model.m, place(x) + _REACH))
-        for y in (y for y in near if y in free[1]):
-            if model.similarity(0, x, x + 1, y, y + 1) < _LEAST:
-                continue
+        like = {y: model.similarity(0, x, x + 1, y, y + 1) for y in near if y in free[1]}
+        tried = sorted((y for y in like if like[y] >= _LEAST), key=lambda y: (-like[y], y))
+        for y in sorted(tried[:_TRIED]):
             for a, b in types(max_sentences)[2:]:
                 for i, j in itertools.product(range(x - a + 1, x + 1), range(y - b + 1, y + 1)):
                     sides = set(range(i, i + a)), set(range(j, j + b))
