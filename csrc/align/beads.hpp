@@ -24,10 +24,10 @@
 //   11 12           |l - t| / sqrt(l + t + 1); its square, at most 60, / 10
 //   13 14 15        both sides end alike; begin alike in case; sides that begin in lower case
 //   16              s less the best s of what is left without a first or last sentence, the least
-//   of
-//                   both sides; 0 for 1-1
+//                   of both sides; 0 for 1-1
 //   17 18           sums of the gains and of the losses of s by one more sentence, each of four
-//   ways 19 + 2 g ..     s, s z of group g
+//                   ways
+//   19 + 2 g ..     s, s z of group g
 // 16, 17 and 18 look at group 0.
 #pragma once
 
@@ -84,6 +84,10 @@ struct BeadBand {
 
 // (a, b) of the types of beads, null beads first.
 std::vector<std::pair<int, int>> bead_types(int max_sentences);
+
+// The median cosine that a view gives to the anchors of others, whose sizes it has: how much it
+// says of this text. NaN if there are no anchors.
+double anchor_cosine(const BeadView* views, std::int64_t count, const BeadView& asked);
 
 // features [cells, types, features], 0 where a bead leaves the band (usable 0).
 void bead_features(const BeadArgs& args, BeadBand& band, std::vector<float>& features,

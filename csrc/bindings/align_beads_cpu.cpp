@@ -88,6 +88,19 @@ py::tuple vectors(const std::vector<TextArgs>& all, Address letters, Address let
 void register_align_beads(py::module_& m) {
   m.def("align_vectors", &vectors, py::arg("texts"), py::arg("letters"), py::arg("letter_offsets"),
         py::arg("words"));
+  m.attr("ALIGN_BEAD_GENERAL") = align::kBeadGeneral;
+  m.attr("ALIGN_BEAD_PER_GROUP") = align::kBeadPerGroup;
+  m.attr("ALIGN_BEAD_LARGEST") = align::kBeadLargest;
+  m.def("align_bead_types", &align::bead_types, py::arg("max_sentences"));
+  m.def(
+      "align_anchor_cosine",
+      [](const std::vector<ViewArgs>& views, const ViewArgs& asked) {
+        const auto seen = bead_views(views);
+        const auto one = bead_views({asked});
+        py::gil_scoped_release release;
+        return align::anchor_cosine(seen.data(), static_cast<std::int64_t>(seen.size()), one[0]);
+      },
+      py::arg("views"), py::arg("asked"));
   m.def(
       "align_best_beads",
       [](const SideArgs& source, const SideArgs& target, const std::vector<ViewArgs>& views,

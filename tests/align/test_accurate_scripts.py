@@ -3,7 +3,7 @@
 import pytest
 
 from polyad.align import Aligner, Document
-from polyad.align.accurate import same_script
+from polyad.align.accurate import AccurateMode, same_script
 from polyad.align.evaluate import evaluate
 from polyad.data.align_sample import korean_readme
 
@@ -21,6 +21,42 @@ def test_it_is_better_than_bleualign_on_korean_and_english():
     turned = Document(document.target, document.source, back_translations=document.translations)
     other_way = [bead._replace(source=bead.target, target=bead.source) for bead in gold]
     assert strict_f1(turned, other_way, "accurate") > 0.95
+
+
+def romanised(text):
+    """Hangul letter by letter in Latin ones: first, middle and last of each syllable."""
+    firsts = "g,kk,n,d,tt,r,m,b,pp,s,ss,,j,jj,ch,k,t,p,h"
+    middles = "a,ae,ya,yae,eo,e,yeo,ye,o,wa,wae,oe,yo,u,wo,we,wi,yu,eu,ui,i"
+    lasts = ",k,k,k,n,n,n,t,l,k,m,l,l,l,l,l,m,p,p,t,t,ng,t,t,k,t,p,t"
+    firsts, middles, lasts = (letters.split(",") for letters in (firsts, middles, lasts))
+    syllables = []
+    for letter in text:
+        place = ord(letter) - ord("가")
+        if 0 <= place < len(firsts) * len(middles) * len(lasts):
+            place, last = divmod(place, len(lasts))
+            first, middle = divmod(place, len(middles))
+            letter = firsts[first] + middles[middle] + lasts[last]
+        syllables.append(letter)
+    return "".join(syllables)
+
+
+def test_languages_of_one_script_that_share_names_alone_are_not_compared_themselves():
+    assert romanised("한국어 text") == "hangukeo text"
+    korean, gold = korean_readme()
+    document = Document([romanised(s) for s in korean.source], korean.target, korean.translations)
+    assert same_script(document.source, document.target)
+    assert AccurateMode().evidence(document).kind == "translated"
+    accurate = strict_f1(document, gold, "accurate")
+    assert accurate > 0.95
+    assert accurate >= strict_f1(document, gold, "bleualign")
+    assert accurate > strict_f1(document, gold, "accurate", direct=True)
+
+
+def test_rough_copies_of_a_language_whose_translation_is_at_hand_are_compared():
+    document, gold = korean_readme()
+    english = Document(document.translations[0], document.target, document.translations)
+    assert AccurateMode().evidence(english).kind == "both"
+    assert strict_f1(english, gold, "accurate") > 0.8
 
 
 def test_rough_copies_of_one_language_are_compared_themselves():

@@ -8,7 +8,13 @@ import pytest
 from polyad import Sentences, reference
 from polyad._sentences import Vocabulary
 from polyad.align.accurate_weights import WEIGHTS
-from polyad.ops._align_beads import bead_types
+from polyad.ops._align_beads import (
+    GENERAL_FEATURES,
+    GROUP_FEATURES,
+    LARGEST_BEAD,
+    anchor_cosine,
+    bead_types,
+)
 from polyad.ops.align import (
     BeadSide,
     BeadView,
@@ -130,6 +136,62 @@ def test_probabilities_are_the_references():
     # every source sentence is in one bead of every path
     sizes = np.array([a for a, _ in bead_types(6)])
     assert (p * sizes).sum() == pytest.approx(7)
+
+
+def test_features_do_not_depend_on_the_width_of_the_band():
+    sides = case(3, 300, 200)
+    narrow, wide = (bead_features(*sides, groups=2, margin=margin) for margin in (1, 12))
+    seen = 0
+    for i, first in enumerate(narrow.first):
+        width = narrow.offsets[i + 1] - narrow.offsets[i]
+        begin = wide.offsets[i] + first - wide.first[i]
+        cells = slice(narrow.offsets[i], narrow.offsets[i + 1])
+        usable = narrow.usable[cells]
+        assert wide.usable[begin : begin + width][usable].all()
+        ours = narrow.features[cells][usable]
+        theirs = wide.features[begin : begin + width][usable]
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+        seen += usable.sum()
+    assert seen > 10 * 300
+
+
+def test_the_cosine_over_anchors_is_the_references():
+    source, target, views = case(2, 9, 8)
+    model = reference.beads.Model(source, target, views, 2)
+    weighted = [[(x, y) for x, y, _ in group] for group in model.groups]
+    anchors = model._anchors([weighted[1][0]])
+    x, y = weighted[0][0]
+    cosines = sorted(
+        x[i] @ y[j] / max(np.linalg.norm(x[i]) * np.linalg.norm(y[j]), 1e-30) for i, j in anchors
+    )
+    expected = cosines[len(cosines) // 2]
+    assert expected > 0
+    assert anchor_cosine([views[1]], views[0]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_no_anchors_have_no_cosine():
+    assert np.isnan(anchor_cosine([], BeadView(ROWS, ROWS, 0)))
+    longer = SparseRows(np.array([0, 1, 1]), np.array([0], np.int32), np.ones(1, np.float32), 2)
+    with pytest.raises(ValueError, match=re.escape("views[0].source: expected 1 rows")):
+        anchor_cosine([BeadView(longer, ROWS, 0)], BeadView(ROWS, ROWS, 0))
+
+
+def test_numbers_are_those_of_the_kernels():
+    assert (GENERAL_FEATURES, GROUP_FEATURES, LARGEST_BEAD) == (19, 2, 8)
+    for most in (2, 6, 8):
+        assert bead_types(most) == reference.beads.types(most)
+
+
+def test_texts_that_repeat_themselves_try_few_pairs_of_each_sentence():
+    sentence = ["ab", "cde", "f"]
+    source, target, views = views_of([sentence] * 14, [sentence] * 14)
+    weights = np.zeros(23)
+    weights[[0, 7, 19]] = -8, 1, 0.1  # null beads are better, moved beads alike
+    settings = {"max_sentences": 3, "moved_cost": -20.0}
+    spans, _ = best_beads(source, target, views, weights, margin=WHOLE, **settings)
+    theirs = reference.align.best_beads(source, target, views, weights, **settings)
+    assert [tuple(span) for span in spans.tolist()] == [span for span, _ in theirs]
+    assert 0 < len(spans) <= 8  # of the targets all try the same
 
 
 def test_no_path_has_no_probability():

@@ -22,7 +22,13 @@ from polyad.align.documents import LABELS, Alignment, Document
 from polyad.align.soft import SoftView
 from polyad.align.tokenizers import tokenizer
 from polyad.align.vectors import WordVectors
-from polyad.ops._align_beads import BeadSide, BeadView, best_beads, sentence_vectors
+from polyad.ops._align_beads import (
+    BeadSide,
+    BeadView,
+    anchor_cosine,
+    best_beads,
+    sentence_vectors,
+)
 
 # Full width forms and the marks of other scripts stand beside those of ASCII.
 _ENDS = {
@@ -41,6 +47,14 @@ _ENDS = {
 }
 _OTHER_END = len(set(_ENDS.values()))
 _LETTER = re.compile(r"\w")
+
+
+LEAST_COSINE = 0.04
+"""Median cosine of the letters of two texts themselves, over the sentence pairs that translations
+make sure of (`polyad.ops._align_beads.anchor_cosine`), from which on they are compared. German and
+French of Text+Berg's eval1957 have 0.15; the Korean of `polyad.data.align_sample` in Latin letters
+and its English, which share names alone, 0.01. Without any such pair it is not known, and the texts
+are compared."""
 
 
 class Evidence(NamedTuple):
@@ -76,7 +90,8 @@ class AccurateMode:
         tokenize: A name or function of `polyad.align.tokenizers.tokenizer`.
         max_sentences: The most sentences of a bead, both sides together, 2 to 8.
         direct: Whether source and target are also compared themselves, beside translations. None:
-            where the letters of both are of the same scripts, see `same_script`.
+            where the letters of both are of the same scripts (`same_script`) and sentences that
+            the translations put together look alike themselves, see `LEAST_COSINE`.
         threshold: Beads are left out rather than taken where they are less probable, 0 to 1.
         margin: How many sentences are looked at beyond what anchors suggest.
         moved_cost: Sentences that stand elsewhere in the other text (captions, boxes) are put
@@ -152,10 +167,6 @@ class AccurateMode:
         first_back = 2 + len(document.translations)
         pairs = [(t, 1) for t in range(2, first_back)]
         pairs += [(0, t) for t in range(first_back, len(texts))]
-        direct = self.direct
-        if direct is None:
-            direct = same_script(document.source, document.target)
-        kind = "both" if direct else "translated"
         views = [BeadView(letters[s], letters[t], 0) for s, t in pairs]
         views += [BeadView(words[s], words[t], 1) for s, t in pairs]
         if self.vectors is not None:
@@ -169,8 +180,14 @@ class AccurateMode:
         if not views:
             kind = "direct"
             views = [BeadView(letters[0], letters[1], 0), BeadView(words[0], words[1], 1)]
-        elif direct:
-            views.append(BeadView(letters[0], letters[1], 2))
+        else:
+            themselves = BeadView(letters[0], letters[1], 2)
+            direct = self.direct
+            if direct is None:  # scripts are the cheaper question
+                direct = same_script(document.source, document.target)
+                direct = direct and not anchor_cosine(views, themselves) < LEAST_COSINE
+            kind = "both" if direct else "translated"
+            views += [themselves] if direct else []
         return Evidence(kind, _side(document.source), _side(document.target), views)
 
     def _align(self, document: Document) -> Alignment:

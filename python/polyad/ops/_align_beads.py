@@ -15,9 +15,9 @@ from polyad._sentences import Sentences, offsets_of
 
 Array = np.ndarray[Any, Any]
 
-GENERAL_FEATURES = 19
-GROUP_FEATURES = 2
-LARGEST_BEAD = 8
+GENERAL_FEATURES: int = _backend.cpu.ALIGN_BEAD_GENERAL
+GROUP_FEATURES: int = _backend.cpu.ALIGN_BEAD_PER_GROUP
+LARGEST_BEAD: int = _backend.cpu.ALIGN_BEAD_LARGEST
 
 
 @dataclass(frozen=True)
@@ -230,6 +230,29 @@ def best_beads(
     return spans, scores
 
 
+def anchor_cosine(views: Sequence[BeadView], asked: BeadView) -> float:
+    """Return the median cosine that a view gives to the anchors of others.
+
+    It tells whether a view says something of this text: anchors are pairs of sentences that other
+    views make sure of (`best_beads`).
+
+    Args:
+        views: Those that give the anchors; their groups are not looked at.
+        asked: One of as many sentences.
+
+    Returns:
+        -1 to 1; NaN if there are no anchors.
+
+    Raises:
+        ValueError: Views of other sizes.
+    """
+    sizes = [len(rows) for rows in asked[:2]]
+    _check_views([*views, asked], sizes)
+    arguments = _arguments([*views, asked])
+    cosine: float = _backend.cpu.align_anchor_cosine(arguments[:-1], arguments[-1])
+    return cosine
+
+
 class BeadFeatures(NamedTuple):
     """What `best_beads` multiplies with its weights, to learn them.
 
@@ -248,8 +271,8 @@ class BeadFeatures(NamedTuple):
 
 def bead_types(max_sentences: int) -> list[tuple[int, int]]:
     """Return the types (a, b) of beads: the two null beads, then a + b <= ``max_sentences``."""
-    sizes = range(1, max_sentences)
-    return [(1, 0), (0, 1)] + [(a, b) for a in sizes for b in sizes if a + b <= max_sentences]
+    types: list[tuple[int, int]] = _backend.cpu.align_bead_types(max_sentences)
+    return types
 
 
 def bead_features(
@@ -368,23 +391,28 @@ def _passed(
             if not array.flags.c_contiguous:
                 raise ValueError(f"{name}: expected contiguous arrays")
     groups = arrays.require_int("groups", groups, 1, 1000)
+    _check_views(views, [len(side.lengths) for side in (source, target)])
     for place, view in enumerate(views):
-        for name, rows, side in (
-            ("source", view.source, source),
-            ("target", view.target, target),
-        ):
-            if len(rows) != len(side.lengths):
+        arrays.require_int(f"views[{place}].group", view.group, 0, groups - 1)
+    missing = set(range(groups)) - {view.group for view in views}
+    if missing:
+        raise ValueError(f"views: expected one of each group, got none of {sorted(missing)}")
+    return _arguments(views)
+
+
+def _check_views(views: Sequence[BeadView], sizes: Sequence[int]) -> None:
+    for place, view in enumerate(views):
+        for name, rows, size in zip(("source", "target"), view[:2], sizes, strict=True):
+            if len(rows) != size:
                 raise ValueError(
-                    f"views[{place}].{name}: expected {len(side.lengths)} rows, a sentence each, "
-                    f"got {len(rows)}"
+                    f"views[{place}].{name}: expected {size} rows, a sentence each, got {len(rows)}"
                 )
         if view.source.width != view.target.width:
             raise ValueError(
                 f"views[{place}]: expected one number of features, got {view.source.width} and "
                 f"{view.target.width}"
             )
-        arrays.require_int(f"views[{place}].group", view.group, 0, groups - 1)
-    missing = set(range(groups)) - {view.group for view in views}
-    if missing:
-        raise ValueError(f"views: expected one of each group, got none of {sorted(missing)}")
+
+
+def _arguments(views: Sequence[BeadView]) -> list[tuple[Any, ...]]:
     return [(v.source.arguments(), v.target.arguments(), v.source.width, v.group) for v in views]
