@@ -11,13 +11,18 @@ import numpy
 import numpy.typing
 
 __all__: list[str] = [
+    "ALIGN_BEAD_GENERAL",
+    "ALIGN_BEAD_LARGEST",
+    "ALIGN_BEAD_PER_GROUP",
     "ALIGN_MAX_ORDER",
     "AlignVocabulary",
     "address",
     "align_ableu",
     "align_ableu_pairs",
+    "align_anchor_cosine",
     "align_bead_features",
     "align_bead_probabilities",
+    "align_bead_types",
     "align_best_beads",
     "align_best_path",
     "align_bleu_counts",
@@ -159,6 +164,12 @@ def align_ableu_pairs(
     both_directions: bool,
     scores: int,
 ) -> None: ...
+def align_anchor_cosine(
+    views: collections.abc.Sequence[
+        tuple[tuple[int, int, int, int], tuple[int, int, int, int], int, int]
+    ],
+    asked: tuple[tuple[int, int, int, int], tuple[int, int, int, int], int, int],
+) -> float: ...
 def align_bead_features(
     source: tuple[int, int, int],
     target: tuple[int, int, int],
@@ -177,6 +188,7 @@ def align_bead_features(
 def align_bead_probabilities(
     first: int, offsets: int, rows: int, target_count: int, max_sentences: int, scores: int
 ) -> float: ...
+def align_bead_types(max_sentences: int) -> list[tuple[int, int]]: ...
 def align_best_beads(
     source: tuple[int, int, int],
     target: tuple[int, int, int],
@@ -1239,4 +1251,7 @@ def ntm_write_float64(
 ) -> None: ...
 def set_num_threads(n: int) -> None: ...
 
+ALIGN_BEAD_GENERAL: int = 19
+ALIGN_BEAD_LARGEST: int = 8
+ALIGN_BEAD_PER_GROUP: int = 2
 ALIGN_MAX_ORDER: int = 10
