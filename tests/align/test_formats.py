@@ -157,6 +157,9 @@ def test_alignments_are_read_back_by_name(tmp_path):
         formats.write(name, path, [one])
         (got,) = formats.read_alignments(path)
         same(got.beads, one.beads, labels=name != "bitextor")
+    with pytest.raises(FileNotFoundError):
+        formats.read_alignments(tmp_path / "beads.txt")
+    (tmp_path / "beads.txt").touch()
     with pytest.raises(ValueError, match="its name does not say"):
         formats.read_alignments(tmp_path / "beads.txt")
     with pytest.raises(ValueError, match="not from vecalign"):
