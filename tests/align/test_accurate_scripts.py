@@ -69,7 +69,7 @@ def test_rough_copies_of_one_language_are_compared_themselves():
 @pytest.mark.parametrize(
     ("source", "target", "same"),
     [
-        (["Ein Wort, zwei"], ["Un mot, deux: été"], True),
+        (["Ein Wort, zwei"], ["Un terme, deux: été"], True),
         (["한국어 polyad 문장"], ["a Korean sentence with polyad"], False),
         (["слово"], ["word"], False),
         (["слово"], ["слова и"], True),
