@@ -1,5 +1,6 @@
 """The mode 'bleualign' against its reference in plain Python, and against Bleualign's own beads."""
 
+import numpy as np
 import pytest
 from bleualign_cases import random_case
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 import polyad
 from polyad.align import Aligner, Document
 from polyad.align.tokenizers import tokenizer
+from polyad.align.vectors import WordVectors
 from polyad.reference import bleualign as reference
 
 B, F, G = "BLEU", "GAPFILLER", "GALECHURCH"
@@ -258,3 +260,35 @@ def test_many_documents_are_those_of_the_reference():
         options = OPTIONS[seed % len(OPTIONS)]
         alignment = Aligner("bleualign", **options).align(document(case))
         assert found(alignment) == expected(case, **options), (seed, options)
+
+
+def test_each_side_has_its_own_words():
+    """Vectors know the words of the rule that they were learned with; no rule splits both texts."""
+    spelled = ["a-b c-d", "e-f a-d", "c-b e-a"]
+    target = ["b a d c", "f e d a", "b c a e"]
+    words = [*"abcdef", *"ABCDEF"]
+    rows = np.tile(np.eye(6, dtype=np.float32), (2, 1))
+    document = Document(spelled, [line.upper() for line in target])
+    options = {"score": "ableu", "vectors": WordVectors(words, rows), "tokenize": str.split}
+
+    def dashes(text):
+        return text.replace("-", " ").split()
+
+    one_rule = Aligner("bleualign", gap_lengths=False, **options).align(document)
+    assert len(one_rule.beads) == 0
+    apart = Aligner("bleualign", gap_lengths=False, source_tokenize=dashes, **options)
+    assert apart.align(document).spans.tolist() == [[i, i + 1, i, i + 1] for i in range(3)]
+    # back translations are of the source's language
+    back = Document(spelled, target, back_translations=(spelled,))
+    split = {"tokenize": str.split, "source_tokenize": dashes, "max_n": 1}
+    assert len(Aligner("bleualign", **split).align(back).beads) == 3
+
+
+def test_vectors_ask_for_the_words_that_train_vectors_splits():
+    vectors = WordVectors(["été", "summer"], np.ones((2, 3), np.float32))
+    document = Document(["«Été»"], ["(Summer)"])
+    options = {"score": "ableu", "vectors": vectors, "gap_lengths": False}
+    assert len(Aligner("bleualign", **options).align(document).beads) == 1
+    assert len(Aligner("bleualign", tokenize="nist", **options).align(document).beads) == 0
+    with pytest.raises(ValueError, match="source_tokenize: expected 'nist' with char_level"):
+        Aligner("bleualign", char_level=True, source_tokenize="words")

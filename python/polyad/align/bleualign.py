@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from polyad.align.vectors import WordVectors
 from polyad.ops._align_ableu import MATCHINGS, Matching, soft_scores
 from polyad.ops._align_ngram import MAX_ORDER
 from polyad.ops._align_similarity import MOST_NEIGHBOURS, WordSimilarity
+
+_Encode: TypeAlias = Callable[[list[Sequence[str]]], Text]
 
 
 class BleualignMode:
@@ -36,7 +38,9 @@ class BleualignMode:
     Args:
         max_n: The longest n-grams of the scores, 1 to 10.
         tokenize: 'nist', Bleualign's rule; or another name or function of
-            `polyad.align.tokenizers.tokenizer`.
+            `polyad.align.tokenizers.tokenizer`. None: 'nist', or 'words' where ``vectors`` are
+            given, as in the mode 'accurate' and in ``polyad train vectors``.
+        source_tokenize: Of the source and the back translations; None: as ``tokenize``.
         char_level: Compare characters in place of words.
         top_k: How many targets are kept of every source sentence.
         max_join: How many sentences are joined to one text in a gap; 1: none.
@@ -65,7 +69,8 @@ class BleualignMode:
         self,
         *,
         max_n: int = 2,
-        tokenize: str | Callable[[str], Sequence[str]] = "nist",
+        tokenize: str | Callable[[str], Sequence[str]] | None = None,
+        source_tokenize: str | Callable[[str], Sequence[str]] | None = None,
         char_level: bool = False,
         top_k: int = 3,
         max_join: int = 2,
@@ -81,11 +86,18 @@ class BleualignMode:
         self.max_n = arrays.require_int("max_n", max_n, 1, MAX_ORDER)
         self.top_k = arrays.require_int("top_k", top_k, 1)
         self.max_join = arrays.require_int("max_join", max_join, 1, 12)
-        if char_level and tokenize != "nist":
-            raise ValueError(f"tokenize: expected 'nist' with char_level, got {tokenize!r}")
-        self.tokenize = tokenize
+        if tokenize is None:
+            tokenize = "nist" if vectors is None else "words"
+        if source_tokenize is None:
+            source_tokenize = tokenize
+        for name, rule in (("tokenize", tokenize), ("source_tokenize", source_tokenize)):
+            if char_level and rule != "nist":
+                raise ValueError(f"{name}: expected 'nist' with char_level, got {rule!r}")
         self.char_level = char_level
-        self.split = None if tokenize == "nist" else tokenizer(tokenize)
+        self.split = tokenizer(tokenize)
+        self.source_split = tokenizer(source_tokenize)
+        # one vocabulary numbers all words, so both sides are split natively or none
+        self.native = tokenize == source_tokenize == "nist"
         self.gap_links = gap_links
         self.gap_lengths = gap_lengths
         self.length_only = length_only
@@ -127,16 +139,16 @@ class BleualignMode:
         return [alignment for alignment in aligned if alignment is not None]
 
     def _align(self, documents: list[Document]) -> list[Alignment]:
-        encode, words = self._encoder()
+        encode, encode_source, words = self._encoders()
         compared = not documents[0].translations or bool(documents[0].back_translations)
-        source = encode([d.source if compared else [""] * len(d.source) for d in documents])
+        source = encode_source([d.source if compared else [""] * len(d.source) for d in documents])
         target = encode([d.target for d in documents])
         translations = [
             encode([d.translations[t] for d in documents])
             for t in range(len(documents[0].translations))
         ]
         back_translations = [
-            encode([d.back_translations[t] for d in documents])
+            encode_source([d.back_translations[t] for d in documents])
             for t in range(len(documents[0].back_translations))
         ]
         similarity, max_n = None, self.max_n
@@ -207,24 +219,34 @@ class BleualignMode:
         address = _backend.cpu.address
         return text.arguments(), address(links[0]), address(links[1]), address(links[2])
 
-    def _encoder(
-        self,
-    ) -> tuple[Callable[[list[Sequence[str]]], Text], Callable[[], list[str]]]:
-        """Return what numbers the words of texts, all with one vocabulary, and what tells them."""
-        if self.split is None:
+    def _encoders(self) -> tuple[_Encode, _Encode, Callable[[], list[str]]]:
+        """Return what numbers the words of texts, all with one vocabulary, and what tells them.
+
+        The first is for the target and the translations, the second for the source and the back
+        translations.
+        """
+        if self.native:
             native = _backend.cpu.AlignVocabulary()
+
+            def natively(texts: list[Sequence[str]]) -> Text:
+                return native_text(native, texts, self.char_level)
+
             return (
-                lambda texts: native_text(native, texts, self.char_level),
+                natively,
+                natively,
                 lambda: [word.decode("utf-8", "surrogatepass") for word in native.words()],
             )
-        split, vocabulary = self.split, Vocabulary()
+        vocabulary = Vocabulary()
 
-        def encode(texts: list[Sequence[str]]) -> Text:
-            lines = list(chain.from_iterable(texts))
-            sentences = vocabulary.encode(split(lines))
-            return Text(sentences.ids, sentences.offsets, characters_of(lines))
+        def encoder(split: Callable[[Sequence[str]], list[list[str]]]) -> _Encode:
+            def encode(texts: list[Sequence[str]]) -> Text:
+                lines = list(chain.from_iterable(texts))
+                sentences = vocabulary.encode(split(lines))
+                return Text(sentences.ids, sentences.offsets, characters_of(lines))
 
-        return encode, lambda: vocabulary.words
+            return encode
+
+        return encoder(self.split), encoder(self.source_split), lambda: vocabulary.words
 
 
 def _passed(similarity: WordSimilarity | None) -> list[Any]:

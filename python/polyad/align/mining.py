@@ -278,6 +278,8 @@ class Miner:
         """Align all documents and their reversals; write the decoys, then the beads."""
         how = self.settings
         options: dict[str, Any] = {"tokenize": how.tokenize}
+        if how.source_tokenize != how.tokenize:
+            options["source_tokenize"] = how.source_tokenize
         if vectors is not None:
             options |= how.soft_options(vectors)
         aligner = Aligner(how.mode, **options)

@@ -57,10 +57,10 @@ def vectors(
         str,
         typer.Option(
             metavar="NAME",
-            help="nist, words, characters, korean ... or module:function: as align will split.",
+            help="words, nist, characters, korean ... or module:function: as align will split.",
             rich_help_panel=DATA,
         ),
-    ] = "nist",
+    ] = "words",
     target_tokenize: Annotated[
         str | None,
         typer.Option(
