@@ -1,9 +1,14 @@
 """The family align of the benchmarks, at sizes that take no time, beside rivals that do nothing."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,6 +207,31 @@ def test_what_rivals_print_is_read():
     # one in the first only, one in the second only, one in both, and one that is not 1-1
     ours, theirs = [(0, 1, 0, 1), (1, 2, 1, 2), (2, 4, 2, 3)], [(0, 1, 0, 1), (1, 2, 2, 3)]
     assert align_peers.differing(ours, theirs) == 2
+
+
+@pytest.mark.parametrize("whole_group", [True, False])
+def test_an_interrupt_ends_the_command_too(tmp_path, whole_group):
+    """Ctrl-C reaches the starter as well; a signal to one process does not."""
+    said = tmp_path / "out"
+    command = "import os, time; print(os.getpid(), flush=True); time.sleep(97)"
+    code = (
+        "import pathlib, sys; from polyad.bench import process;"
+        f"process.run([sys.executable, '-S', '-c', {command!r}], pathlib.Path({str(said)!r}),"
+        "limit_s=50, limit_bytes=10**9)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], start_new_session=True, stderr=subprocess.DEVNULL
+    ) as bench:
+        while not (said.exists() and said.read_text().endswith("\n")):
+            assert bench.poll() is None
+            time.sleep(0.02)
+        (os.killpg if whole_group else os.kill)(bench.pid, signal.SIGINT)
+        bench.wait(timeout=30)
+    rival = Path(f"/proc/{said.read_text().strip()}/stat")
+    ends = time.monotonic() + 10
+    while rival.exists() and rival.read_text().rsplit(")", 1)[1].split()[0] != "Z":
+        assert time.monotonic() < ends, "the command lives on"
+        time.sleep(0.02)
 
 
 def test_a_process_has_limits_of_time_and_memory(tmp_path):

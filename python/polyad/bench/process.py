@@ -24,10 +24,13 @@ _STARTER = """
 import os, resource, signal, sys, time
 limit_s, limit_bytes, patience_s, into, errors = sys.argv[1:6]
 command = sys.argv[6:]
+stops = (signal.SIGINT, signal.SIGTERM)
+signal.pthread_sigmask(signal.SIG_BLOCK, stops)
 start = time.perf_counter()
 child = os.fork()
 if child == 0:
     os.setsid()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
     for stream, path in ((1, into), (2, errors)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), stream)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -37,6 +40,17 @@ if child == 0:
         os.execvp(command[0], command)
     finally:
         os._exit(127)
+def stop(*_):  # the command is in a session of its own, which no Ctrl-C reaches
+    for kill in (os.killpg, os.kill):  # that session may not have begun yet
+        try:
+            kill(child, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    os._exit(130)
+for number in stops:
+    if signal.getsignal(number) != signal.SIG_IGN:
+        signal.signal(number, stop)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
 signal.signal(signal.SIGALRM, lambda *_: os.killpg(child, signal.SIGXCPU))
 signal.alarm(int(patience_s))
 _, code, used = os.wait4(child, 0)
@@ -81,20 +95,30 @@ def run(
         limit_bytes: What it may map, if the machine has as much free.
         stdin: A file that it reads, or nothing.
         environment: All of its environment, or None for ours.
+
+    Raises:
+        KeyboardInterrupt: The command has been ended, too.
+        subprocess.CalledProcessError: It could not be started under these limits.
     """
     errors = output.with_name(output.name + ".err")
     limits = [limit_s, harness.free_bytes(limit_bytes), limit_s * PATIENCE]
     arguments = [str(round(limit)) for limit in limits] + [str(output), str(errors)]
-    with open(stdin or "/dev/null", "rb") as stream:
-        result = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _STARTER, *arguments, *map(str, command)],
-            stdin=stream,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-            env=environment,
-        )
-    elapsed, spent, peak, code = json.loads(result.stdout)
+    starter = [sys.executable, "-I", "-S", "-c", _STARTER, *arguments, *map(str, command)]
+    with (
+        open(stdin or "/dev/null", "rb") as stream,
+        subprocess.Popen(
+            starter, stdin=stream, stdout=subprocess.PIPE, text=True, env=environment
+        ) as process,
+    ):
+        try:
+            printed, _ = process.communicate()
+        except BaseException:
+            process.terminate()  # it ends the command; killed, it could not
+            process.wait()
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, starter)
+    elapsed, spent, peak, code = json.loads(printed)
     seconds = Seconds(elapsed, spent)
     said = errors.read_text(encoding="utf-8", errors="replace")
     if code == 0:
