@@ -1,6 +1,7 @@
 """The mining loop: it finds more, it can be interrupted anywhere, and it says what is wrong."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def results(folder):
     kept = {
         str(p.relative_to(folder)): p.read_bytes()
         for p in paths
-        if p.suffix not in (".json", ".png")
+        if p.suffix not in (".json", ".png", ".html")
     }
     metrics = json.loads((folder / "metrics.json").read_text())
     metrics.pop("seconds_mining")
@@ -91,6 +92,22 @@ def test_a_run_holds_what_it_says(mined):
     assert (folder / "round-1" / "vectors.bin").is_file()
     if pytest.importorskip("matplotlib"):
         assert (folder / "pictures" / "yield.png").stat().st_size > 1000
+
+
+def test_a_mining_leaves_a_page(mined):
+    folder, metrics, _ = mined
+    page = (folder / "report.html").read_text()
+    assert f"<b>{metrics['beads']:,.0f}</b><span>pairs mined</span>" in page
+    for made in Run.open(folder).history("yield_percent"):
+        assert f"<td>{made['yield_percent']:.2f} %</td>" in page
+    sides = [(folder / name).read_text().splitlines() for name in ("mined-s", "mined-t")]
+    pairs = set(zip(*sides, strict=True))
+    rows = re.findall(r'<tr><td>(.*?)</td><td class="words">(.*?)</td><td>(.*?)</td></tr>', page)
+    assert len(rows) == 16
+    assert {(source, target) for source, target, _ in rows} <= pairs
+    lowest = [float(score) for _, _, score in rows[:8]]
+    assert lowest == sorted(lowest)
+    assert lowest[0] == pytest.approx(metrics["threshold"], abs=0.001)
 
 
 def test_progress_is_reported(mined):

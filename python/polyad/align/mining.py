@@ -12,6 +12,7 @@ word by the vectors. A mining is a run folder (see `polyad.run`), and in it
     round-K/pairs-s, pairs-t     the texts of the beads at and above the threshold
     round-K/round.json           the figures of the round; written last
     mined.tsv.gz, mined-s, -t    the beads of the best round at and above its threshold
+    report.html                  a page: the rounds, some beads, the settings
 
 Every file appears whole, and a stage whose file is there is not run again: a mining that was
 interrupted goes on from there and ends with the same beads.
@@ -40,6 +41,7 @@ from polyad.align.tokenizers import tokenizer
 from polyad.align.translate import gloss, gloss_table, translate_file
 from polyad.align.vectors import WordVectors, train_word2vec_pair
 from polyad.align.yields import Yield, align_with_decoys, counted, highest_yield, text_mark
+from polyad.report.mining_page import write_page
 from polyad.run import Run, RunError
 
 __all__ = ["MODEL", "Miner", "Report", "begin"]
@@ -397,4 +399,5 @@ class Miner:
             "seconds_mining": sum(each["seconds_round"] for each in rounds),
         }
         self.run.add_metrics(**metrics)
+        write_page(self.run)
         return self.run.metrics()

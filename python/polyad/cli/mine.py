@@ -214,7 +214,8 @@ def mine(
     """Mine documents for sentence pairs: align, learn word vectors from what was found, repeat.
 
     `polyad mine -s doc.ko -t doc.en --srctotarget doc.mt.en --out RUN` leaves the pairs in
-    RUN/mined-s and RUN/mined-t, with indices and scores in RUN/mined.tsv.gz. The threshold of
+    RUN/mined-s and RUN/mined-t, with indices and scores in RUN/mined.tsv.gz, and a page about
+    them, RUN/report.html. The threshold of
     the score is the lowest at which the estimated accuracy is --accuracy; the estimate compares
     with documents whose target is turned round (see docs/align.md), so judge some beads with
     `polyad review RUN/mined.tsv.gz`. Needs gensim: pip install 'polyad[align]'.
@@ -378,3 +379,4 @@ def _print(run: Run, metrics: Mapping[str, float]) -> None:
         f"{int(metrics['round_best'])} (*), {metrics['gain_percent']:+.1f} % beside the first",
         soft_wrap=True,
     )
+    out().print(f"page: {run.file('report.html')}", soft_wrap=True)

@@ -47,7 +47,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { padding: .32rem .9rem .32rem 0; border-bottom: 1px solid var(--rule); text-align: right;
   vertical-align: top; }
 th { color: var(--soft); font-weight: 600; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child, .words { text-align: left; }
 code { font: .9em ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 pre { background: var(--card); border: 1px solid var(--rule); border-radius: .6rem;
   padding: .7rem 1rem; overflow-x: auto; }
@@ -147,12 +147,18 @@ class Page:
             self.heading(picture.title)
             self.picture(path, picture.alternative, picture.caption)
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Add a table; the first column is text, the others are numbers."""
-        top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-        )
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int = 1) -> None:
+        """Add a table; the first ``texts`` columns are text, the others are numbers."""
+
+        def line(cells: Sequence[str], tag: str) -> str:
+            kinds = [' class="words"' if 0 < i < texts else "" for i in range(len(cells))]
+            return "".join(
+                f"<{tag}{kind}>{escape(cell)}</{tag}>"
+                for kind, cell in zip(kinds, cells, strict=True)
+            )
+
+        top = line(head, "th")
+        body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
         self._parts.append(
             f'<div class="scroll"><table><thead><tr>{top}</tr></thead>'
             f"<tbody>{body}</tbody></table></div>"
