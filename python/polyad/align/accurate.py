@@ -49,7 +49,7 @@ _OTHER_END = len(set(_ENDS.values()))
 _LETTER = re.compile(r"\w")
 
 
-LEAST_COSINE = 0.04
+LEAST_COSINE = 0.025
 """Median cosine of the letters of two texts themselves, over the sentence pairs that translations
 make sure of (`polyad.ops._align_beads.anchor_cosine`), from which on they are compared. German and
 French of Text+Berg's eval1957 have 0.15; the Korean of `polyad.data.align_sample` in Latin letters
