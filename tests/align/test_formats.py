@@ -11,7 +11,7 @@ from format_cases import TEXT, alignments, corpora, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyad.align import Alignment, Bead, Document, formats
+from polyad.align import Aligner, Alignment, Bead, Document, formats
 from polyad.align.formats import moses
 
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -386,3 +386,16 @@ def test_unknown_formats():
         formats.write("moses", io.BytesIO(), [])
     with pytest.raises(ValueError, match="only moses takes files"):
         formats.read("tsv", "x", translations=["y"])
+
+
+@pytest.mark.parametrize("format", ["jsonl", "tsv", "bitextor", "parquet"])
+@pytest.mark.parametrize("nulls", [False, True])
+def test_documents_of_one_name_stay_apart(format, nulls, tmp_path):
+    texts = (["a b c", "d e"], ["a b c", "d e"]), (["f g h"], ["f g h"]), (["i j"], ["x", "i j"])
+    documents = [Document(s, t, translations=(s,), name="x") for s, t in texts]
+    found = [Aligner().align(document) for document in documents]
+    formats.write(format, tmp_path / "beads", found, nulls=nulls)
+    again = list(formats.read_alignments(tmp_path / "beads", format))
+    assert [[a.text(bead) for bead in a.beads] for a in again] == [
+        [a.text(bead) for bead in a.beads] for a in found
+    ]

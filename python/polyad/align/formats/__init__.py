@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,15 @@ from polyad.align.formats import (
     vecalign,
     xces,
 )
-from polyad.align.formats.base import Format, NamedBeads, Row, Target, Writer, WriterOptions
+from polyad.align.formats.base import (
+    Format,
+    NamedBeads,
+    Row,
+    Target,
+    Writer,
+    WriterOptions,
+    rows_by_document,
+)
 from polyad.align.given import alignment_of
 from polyad.align.streams import (
     MAX_LINE,
@@ -276,10 +283,7 @@ def read_alignments(
         known = ", ".join(f.name for f in FORMATS.values() if f.rows is not None)
         raise ValueError(f"format: beads with texts are read from {known}, not from {chosen}")
     rows = reader(source, max_line=max_line)
-    return (
-        _alignment(name, list(group), name_of(source))
-        for name, group in groupby(rows, key=lambda row: row.document)
-    )
+    return (_alignment(name, group, name_of(source)) for name, group in rows_by_document(rows))
 
 
 def _alignment(name: str, rows: list[Row], where: str) -> Alignment:

@@ -224,9 +224,63 @@ def indices_in(text: str, name: str, line: int, what: str, separator: str = ",")
 
 
 def by_document(rows: Iterable[Row]) -> Iterator[NamedBeads]:
-    """Gather the beads of consecutive rows with the same document's name."""
-    for name, group in groupby(rows, key=lambda row: row.document):
+    """Gather the beads of consecutive rows of a document."""
+    for name, group in rows_by_document(rows):
         yield name, [row.bead for row in group]
+
+
+def rows_by_document(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """Gather consecutive rows of a document.
+
+    A document ends where the name changes. Names may recur: where a sentence has two texts, rows of
+    one name are several documents, and each begins where a row cannot follow the one before. For
+    all writers go up by source sentences, and a sentence that is in no bead is in none.
+    """
+    for name, group in groupby(rows, key=lambda row: row.document):
+        listed = list(group)
+        if _has_two_texts(listed):
+            yield from ((name, part) for part in _ascending(listed))
+        else:
+            yield name, listed
+
+
+def _has_two_texts(rows: list[Row]) -> bool:
+    sources: dict[int, str] = {}
+    targets: dict[int, str] = {}
+    for row in rows:
+        for known, indices, text in (
+            (sources, row.bead.source, row.source),
+            (targets, row.bead.target, row.target),
+        ):
+            if not indices:
+                continue
+            # of beads that begin together, one's text begins with the other's
+            other = known.setdefault(indices[0], text)
+            if not (text.startswith(other) or other.startswith(text)):
+                return True
+    return False
+
+
+def _ascending(rows: list[Row]) -> Iterator[list[Row]]:
+    part: list[Row] = []
+    targets: set[int] = set()
+    last: Row | None = None
+    for row in rows:
+        source, target = row.bead.source, row.bead.target
+        if not source:
+            begins = not targets.isdisjoint(target)
+        elif last is None:
+            begins = False
+        else:
+            before = last.bead.source
+            begins = source[0] < before[0] or (source == before and row.source != last.source)
+        if begins:
+            yield part
+            part, targets, last = [], set(), None
+        part.append(row)
+        targets.update(target)
+        last = row if source else last
+    yield part
 
 
 def table(
