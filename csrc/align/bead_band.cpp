@@ -144,17 +144,4 @@ void bead_band(const BeadArgs& args, const std::vector<Weighted>& views, BeadBan
   }
 }
 
-double anchor_cosine(const BeadView* views, std::int64_t count, const BeadView& asked) {
-  std::vector<Weighted> weighted;
-  weighted.reserve(count);
-  for (std::int64_t v = 0; v < count; ++v) weighted.emplace_back(views[v]);
-  const std::int64_t n = asked.source.count, m = asked.target.count;
-  const Weighted view(asked);
-  std::vector<double> cosines;
-  for (const Anchor& a : anchors(candidates(weighted, n, m), m)) {
-    cosines.push_back(view.cosine(a.source, a.target));
-  }
-  return cosines.empty() ? std::numeric_limits<double>::quiet_NaN() : median(std::move(cosines));
-}
-
 }  // namespace polyad::align

@@ -85,10 +85,6 @@ struct BeadBand {
 // (a, b) of the types of beads, null beads first.
 std::vector<std::pair<int, int>> bead_types(int max_sentences);
 
-// The median cosine that a view gives to the anchors of others, whose sizes it has: how much it
-// says of this text. NaN if there are no anchors.
-double anchor_cosine(const BeadView* views, std::int64_t count, const BeadView& asked);
-
 // features [cells, types, features], 0 where a bead leaves the band (usable 0).
 void bead_features(const BeadArgs& args, BeadBand& band, std::vector<float>& features,
                    std::vector<std::uint8_t>& usable);

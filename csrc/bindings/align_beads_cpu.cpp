@@ -93,15 +93,6 @@ void register_align_beads(py::module_& m) {
   m.attr("ALIGN_BEAD_LARGEST") = align::kBeadLargest;
   m.def("align_bead_types", &align::bead_types, py::arg("max_sentences"));
   m.def(
-      "align_anchor_cosine",
-      [](const std::vector<ViewArgs>& views, const ViewArgs& asked) {
-        const auto seen = bead_views(views);
-        const auto one = bead_views({asked});
-        py::gil_scoped_release release;
-        return align::anchor_cosine(seen.data(), static_cast<std::int64_t>(seen.size()), one[0]);
-      },
-      py::arg("views"), py::arg("asked"));
-  m.def(
       "align_best_beads",
       [](const SideArgs& source, const SideArgs& target, const std::vector<ViewArgs>& views,
          int groups, Address weights, int max_sentences, int margin, double threshold, bool moved,

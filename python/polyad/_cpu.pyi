@@ -19,7 +19,6 @@ __all__: list[str] = [
     "address",
     "align_ableu",
     "align_ableu_pairs",
-    "align_anchor_cosine",
     "align_bead_features",
     "align_bead_probabilities",
     "align_bead_types",
@@ -164,12 +163,6 @@ def align_ableu_pairs(
     both_directions: bool,
     scores: int,
 ) -> None: ...
-def align_anchor_cosine(
-    views: collections.abc.Sequence[
-        tuple[tuple[int, int, int, int], tuple[int, int, int, int], int, int]
-    ],
-    asked: tuple[tuple[int, int, int, int], tuple[int, int, int, int], int, int],
-) -> float: ...
 def align_bead_features(
     source: tuple[int, int, int],
     target: tuple[int, int, int],

@@ -12,7 +12,6 @@ from polyad.ops._align_beads import (
     GENERAL_FEATURES,
     GROUP_FEATURES,
     LARGEST_BEAD,
-    anchor_cosine,
     bead_types,
 )
 from polyad.ops.align import (
@@ -153,27 +152,6 @@ def test_features_do_not_depend_on_the_width_of_the_band():
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
         seen += usable.sum()
     assert seen > 10 * 300
-
-
-def test_the_cosine_over_anchors_is_the_references():
-    source, target, views = case(2, 9, 8)
-    model = reference.beads.Model(source, target, views, 2)
-    weighted = [[(x, y) for x, y, _ in group] for group in model.groups]
-    anchors = model._anchors([weighted[1][0]])
-    x, y = weighted[0][0]
-    cosines = sorted(
-        x[i] @ y[j] / max(np.linalg.norm(x[i]) * np.linalg.norm(y[j]), 1e-30) for i, j in anchors
-    )
-    expected = cosines[len(cosines) // 2]
-    assert expected > 0
-    assert anchor_cosine([views[1]], views[0]) == pytest.approx(expected, rel=1e-5)
-
-
-def test_no_anchors_have_no_cosine():
-    assert np.isnan(anchor_cosine([], BeadView(ROWS, ROWS, 0)))
-    longer = SparseRows(np.array([0, 1, 1]), np.array([0], np.int32), np.ones(1, np.float32), 2)
-    with pytest.raises(ValueError, match=re.escape("views[0].source: expected 1 rows")):
-        anchor_cosine([BeadView(longer, ROWS, 0)], BeadView(ROWS, ROWS, 0))
 
 
 def test_numbers_are_those_of_the_kernels():

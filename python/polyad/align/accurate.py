@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from itertools import chain
 from typing import Any, Literal, NamedTuple
 
@@ -25,7 +23,6 @@ from polyad.align.vectors import WordVectors
 from polyad.ops._align_beads import (
     BeadSide,
     BeadView,
-    anchor_cosine,
     best_beads,
     sentence_vectors,
 )
@@ -47,14 +44,6 @@ _ENDS = {
 }
 _OTHER_END = len(set(_ENDS.values()))
 _LETTER = re.compile(r"\w")
-
-
-LEAST_COSINE = 0.025
-"""Median cosine of the letters of two texts themselves, over the sentence pairs that translations
-make sure of (`polyad.ops._align_beads.anchor_cosine`), from which on they are compared. German and
-French of Text+Berg's eval1957 have 0.15; the Korean of `polyad.data.align_sample` in Latin letters
-and its English, which share names alone, 0.01. Without any such pair it is not known, and the texts
-are compared."""
 
 
 class Evidence(NamedTuple):
@@ -79,19 +68,19 @@ class AccurateMode:
 
     A bead's probability comes from a log-linear model of whole paths
     (`polyad.ops.align.best_beads`) that looks at character n-grams and words shared with each
-    translation, in either direction, character n-grams that the two texts themselves share (names,
-    numbers, cognates), lengths, and how sentences begin and end. Its weights were trained on one
-    document, Text+Berg's eval1957 (German-French), by `polyad.recipes.align_accurate_training`.
+    translation, in either direction, lengths, and how sentences begin and end. Its weights were
+    trained on one document, Text+Berg's eval1957 (German-French), by
+    `polyad.recipes.align_accurate_training`.
 
-    Without any translation, only what the texts themselves share and lengths are left: enough for
-    languages with common words, not for others; unless there are word vectors of both.
+    Without any translation, what the texts themselves share (names, numbers, cognates) and lengths
+    are left: enough for languages with common words, not for others; unless there are word vectors
+    of both.
 
     Args:
         tokenize: A name or function of `polyad.align.tokenizers.tokenizer`.
         max_sentences: The most sentences of a bead, both sides together, 2 to 8.
-        direct: Whether source and target are also compared themselves, beside translations. None:
-            where the letters of both are of the same scripts (`same_script`) and sentences that
-            the translations put together look alike themselves, see `LEAST_COSINE`.
+        direct: Whether source and target are compared themselves even where there are translations.
+            It helps where the languages share many words, and harms where they do not.
         threshold: Beads are left out rather than taken where they are less probable, 0 to 1.
         margin: How many sentences are looked at beyond what anchors suggest.
         moved_cost: Sentences that stand elsewhere in the other text (captions, boxes) are put
@@ -113,7 +102,7 @@ class AccurateMode:
         *,
         tokenize: str | Callable[[str], Sequence[str]] = "words",
         max_sentences: int = 6,
-        direct: bool | None = None,
+        direct: bool = False,
         threshold: float = 0.2,
         margin: int = 8,
         moved_cost: float | None = 4.0,
@@ -181,13 +170,9 @@ class AccurateMode:
             kind = "direct"
             views = [BeadView(letters[0], letters[1], 0), BeadView(words[0], words[1], 1)]
         else:
-            themselves = BeadView(letters[0], letters[1], 2)
-            direct = self.direct
-            if direct is None:  # scripts are the cheaper question
-                direct = same_script(document.source, document.target)
-                direct = direct and not anchor_cosine(views, themselves) < LEAST_COSINE
-            kind = "both" if direct else "translated"
-            views += [themselves] if direct else []
+            kind = "both" if self.direct else "translated"
+            if self.direct:
+                views.append(BeadView(letters[0], letters[1], 2))
         return Evidence(kind, _side(document.source), _side(document.target), views)
 
     def _align(self, document: Document) -> Alignment:
@@ -204,37 +189,6 @@ class AccurateMode:
         )
         labels: np.ndarray[Any, Any] = np.full(len(spans), LABELS.index("PATH"), np.int8)
         return Alignment(document, spans, scores, labels)
-
-
-def same_script(source: Sequence[str], target: Sequence[str]) -> bool:
-    """Whether at least four fifths of the letters of two texts are of the same scripts.
-
-        sum_s min(p_s, q_s) >= 0.8
-
-    with p_s and q_s the shares of a script's letters. Words of two languages can look alike only
-    then: Korean shares with English the names that it leaves in Latin letters, and a model that
-    expects what German shares with French would take all else for wrong.
-
-    Args:
-        source: Sentences.
-        target: Sentences.
-    """
-    shares = []
-    for sentences in (source, target):
-        scripts: Counter[str] = Counter()
-        for letter, count in Counter("".join(sentences)).items():
-            if letter.isalpha():
-                scripts[_script(letter)] += count
-        total = max(1, scripts.total())
-        shares.append({script: count / total for script, count in scripts.items()})
-    p, q = shares
-    return sum(min(share, q.get(script, 0.0)) for script, share in p.items()) >= 0.8
-
-
-@lru_cache(maxsize=2**16)
-def _script(letter: str) -> str:
-    """The first word of a letter's name in Unicode, which is that of its script."""
-    return unicodedata.name(letter, "").partition(" ")[0]
 
 
 def _encoded(sentences: Sequence[Sequence[str]], numbers: defaultdict[str, int]) -> Sentences:

@@ -230,29 +230,6 @@ def best_beads(
     return spans, scores
 
 
-def anchor_cosine(views: Sequence[BeadView], asked: BeadView) -> float:
-    """Return the median cosine that a view gives to the anchors of others.
-
-    It tells whether a view says something of this text: anchors are pairs of sentences that other
-    views make sure of (`best_beads`).
-
-    Args:
-        views: Those that give the anchors; their groups are not looked at.
-        asked: One of as many sentences.
-
-    Returns:
-        -1 to 1; NaN if there are no anchors.
-
-    Raises:
-        ValueError: Views of other sizes.
-    """
-    sizes = [len(rows) for rows in asked[:2]]
-    _check_views([*views, asked], sizes)
-    arguments = _arguments([*views, asked])
-    cosine: float = _backend.cpu.align_anchor_cosine(arguments[:-1], arguments[-1])
-    return cosine
-
-
 class BeadFeatures(NamedTuple):
     """What `best_beads` multiplies with its weights, to learn them.
 
