@@ -35,7 +35,7 @@ def test_links_find_the_translation(made):
 @pytest.mark.parametrize("matching", ["source", "one_to_one"])
 def test_links_are_those_of_the_reference(made, matching):
     source, target, vectors = made
-    view = SoftView.of_words(source, target, vectors, neighbours=3, threshold=0.2)
+    view = SoftView.of_words(source, target, vectors, neighbours=3, least_cosine=0.2)
     size = len(view.words)
     df = [max(sum(w in s for s in source), sum(w in s for s in target)) for w in view.words]
     np.testing.assert_allclose(view.weights, np.log(41 / np.array(df)))
@@ -122,5 +122,6 @@ def test_vectors_and_ableu_go_together(made, mode):
         Aligner(mode, score="ableu")
     with pytest.raises(ValueError, match="score: expected bleu or ableu, got 'x'"):
         Aligner(mode, score="x")
-    with pytest.raises(ValueError, match=r"threshold: expected 0 \.\. 1, got 5"):
-        Aligner(mode, score="ableu", vectors=made[2], threshold=5)
+    least = {"bleualign": "least_cosine", "accurate": "threshold"}[mode]
+    with pytest.raises(ValueError, match=rf"{least}: expected 0 \.\. 1, got 5"):
+        Aligner(mode, score="ableu", vectors=made[2], **{least: 5})

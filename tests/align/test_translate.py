@@ -47,7 +47,7 @@ ENGLISH = {"house": 5, "mouse": 4, "die": 1, "3.5": 1}
 
 
 def test_gloss_is_the_nearest_target_word():
-    table = gloss_table(WORDS, VECTORS, GERMAN, ENGLISH, threshold=0.7)
+    table = gloss_table(WORDS, VECTORS, GERMAN, ENGLISH, least_cosine=0.7)
     # "die" occurs in English, yet too seldom to be the same word; "3.5" stays; "fern" is near no
     # English word but the number.
     assert table == {
@@ -57,7 +57,7 @@ def test_gloss_is_the_nearest_target_word():
         "3.5": "3.5",
         "fern": "3.5",
     }
-    far = gloss_table(WORDS, VECTORS, GERMAN, ENGLISH, threshold=0.99)
+    far = gloss_table(WORDS, VECTORS, GERMAN, ENGLISH, least_cosine=0.99)
     assert far == {"haus": "house", "maus": "mouse", "3.5": "3.5"}
     assert gloss([["die", "maus", "rennt"], []], far) == ["die mouse rennt", ""]
 
@@ -69,7 +69,7 @@ def test_gloss_equals_a_plain_search():
     vectors[17] = 0
     source = {word: 3 for word in words[:1500]}
     target = {word: 3 for word in words[1500:]}
-    table = gloss_table(words, vectors, source, target, threshold=-1)
+    table = gloss_table(words, vectors, source, target, least_cosine=-1)
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     for i in random.choice(1500, 40, replace=False):
         assert table[words[i]] == words[1500 + int((unit[1500:] @ unit[i]).argmax())]

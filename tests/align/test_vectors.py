@@ -127,7 +127,7 @@ def test_the_container(vectors):
     nearest = vectors.nearest("the", 2)
     assert len(nearest) == 2
     assert nearest[0][1] >= nearest[1][1]
-    similarity = vectors.similarity(["dog", "the", nearest[0][0]], threshold=0)
+    similarity = vectors.similarity(["dog", "the", nearest[0][0]], least_cosine=0)
     assert similarity.row(0)[0].tolist() == []
     with pytest.raises(ValueError, match="words: expected none twice, got 'a' again"):
         WordVectors(["b", "a", "a"], np.ones((3, 1), np.float32))

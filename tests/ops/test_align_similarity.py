@@ -34,8 +34,8 @@ def test_word_similarity_is_its_reference(rng, kind, dtype, sizes):
     rows, columns, dimension = sizes
     source = rng.normal(size=(rows, dimension)).astype(dtype)
     target = rng.normal(size=(columns, dimension)).astype(dtype)
-    for top_k, threshold in ((1, 0.0), (8, 0.1), (63, 0.0)):
-        options = {"top_k": top_k, "threshold": threshold}
+    for neighbours, least_cosine in ((1, 0.0), (8, 0.1), (63, 0.0)):
+        options = {"neighbours": neighbours, "least_cosine": least_cosine}
         got = ops.word_similarity(put(source, kind), put(target, kind), **options)
         want = reference.word_similarity(source, target, **options)
         np.testing.assert_allclose(table(got, want.shape), want, atol=3e-6)
@@ -48,10 +48,10 @@ def test_word_similarity_is_its_reference(rng, kind, dtype, sizes):
 
 def test_ties_go_to_the_lower_number():
     same = np.ones((6, 4), np.float32)
-    got = ops.word_similarity(np.ones((1, 4), np.float32), same, top_k=2)
+    got = ops.word_similarity(np.ones((1, 4), np.float32), same, neighbours=2)
     # every target has the source among its best, and is kept for that
     assert got.row(0)[0].tolist() == [0, 1, 2, 3, 4, 5]
-    alone = ops.word_similarity(same, top_k=2)
+    alone = ops.word_similarity(same, neighbours=2)
     assert alone.row(5)[0].tolist() == [0, 1]
     assert alone.row(0)[0].tolist() == [1, 2, 3, 4, 5]
     assert alone.row(0)[1].max() <= 1
@@ -70,8 +70,8 @@ def test_zero_rows_are_words_without_a_vector():
 def test_lengths_do_not_count_however_large(rng):
     vectors = rng.normal(size=(20, 8)).astype(np.float32)
     scales = 10.0 ** rng.integers(-30, 30, (20, 1))
-    one = ops.word_similarity(vectors.astype(np.float64), threshold=0)
-    other = ops.word_similarity(vectors * scales, threshold=0)
+    one = ops.word_similarity(vectors.astype(np.float64), least_cosine=0)
+    other = ops.word_similarity(vectors * scales, least_cosine=0)
     np.testing.assert_allclose(table(one, (20, 20)), table(other, (20, 20)), atol=1e-6)
 
 
@@ -80,7 +80,7 @@ def test_one_thread_gives_what_two_give(rng):
     results = []
     for threads in (1, 2):
         polyad.set_num_threads(threads)
-        results.append(ops.word_similarity(vectors, threshold=0.1))
+        results.append(ops.word_similarity(vectors, least_cosine=0.1))
     np.testing.assert_array_equal(results[0].words, results[1].words)
     np.testing.assert_array_equal(results[0].values, results[1].values)
 
@@ -93,10 +93,10 @@ def test_bad_arguments(rng):
         ops.word_similarity(vectors, vectors[:, :2])
     with pytest.raises(TypeError, match="source_vectors: expected dtype float32 or float64"):
         ops.word_similarity(vectors.astype(np.float16))
-    with pytest.raises(ValueError, match=r"top_k: expected 1 .. 63, got 64"):
-        ops.word_similarity(vectors, top_k=64)
-    with pytest.raises(ValueError, match=r"threshold: expected 0 .. 1, got 2"):
-        ops.word_similarity(vectors, threshold=2)
+    with pytest.raises(ValueError, match=r"neighbours: expected 1 .. 63, got 64"):
+        ops.word_similarity(vectors, neighbours=64)
+    with pytest.raises(ValueError, match=r"least_cosine: expected 0 .. 1, got 2"):
+        ops.word_similarity(vectors, least_cosine=2)
     with pytest.raises(ValueError, match="at least one dimension"):
         ops.word_similarity(np.zeros((2, 0), np.float32))
     with pytest.raises(ValueError, match="offsets: expected to run from 0 to 1"):

@@ -57,7 +57,7 @@ class BleualignMode:
         matching: Of 'ableu': 'source' or 'one_to_one'.
         neighbours: Of 'ableu': how many similar words each word has, at most, among those of its
             document.
-        threshold: Of 'ableu': the least cosine of similar words, 0 to 1.
+        least_cosine: Of 'ableu': the least cosine of similar words, 0 to 1.
 
     Raises:
         TypeError: A wrong kind of an argument.
@@ -81,7 +81,7 @@ class BleualignMode:
         vectors: WordVectors | None = None,
         matching: Matching = "source",
         neighbours: int = 8,
-        threshold: float = 0.35,
+        least_cosine: float = 0.35,
     ) -> None:
         self.max_n = arrays.require_int("max_n", max_n, 1, MAX_ORDER)
         self.top_k = arrays.require_int("top_k", top_k, 1)
@@ -115,9 +115,9 @@ class BleualignMode:
         self.vectors = vectors
         self.matching: Matching = matching
         self.neighbours = arrays.require_int("neighbours", neighbours, 1, MOST_NEIGHBOURS - 1)
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold: expected 0 .. 1, got {threshold}")
-        self.threshold = threshold
+        if not 0 <= least_cosine <= 1:
+            raise ValueError(f"least_cosine: expected 0 .. 1, got {least_cosine}")
+        self.least_cosine = least_cosine
 
     def align(self, documents: Sequence[Document]) -> list[Alignment]:
         """Return the alignment of every document, in their order.
@@ -161,12 +161,12 @@ class BleualignMode:
                 words(),
                 self.vectors,
                 neighbours=self.neighbours,
-                threshold=self.threshold,
+                least_cosine=self.least_cosine,
             )
             similarity = view.similarity
         elif self.vectors is not None:
             similarity = self.vectors.similarity(
-                words(), top_k=self.neighbours, threshold=self.threshold
+                words(), neighbours=self.neighbours, least_cosine=self.least_cosine
             )
         kept: list[Array] = []  # as long as the kernel reads them
         source_documents = offsets_of([len(d.source) for d in documents]).astype(np.int64)

@@ -109,7 +109,7 @@ class MiningSettings:
         """Return the aligner's options for a round with vectors."""
         options = {"score": "ableu", "vectors": vectors}
         if self.mode == "bleualign":
-            options |= {"matching": self.matching, "threshold": self.least_cosine}
+            options |= {"matching": self.matching, "least_cosine": self.least_cosine}
         return options
 
     @classmethod

@@ -38,7 +38,7 @@ class SoftView:
         words: The words that the numbers stand for.
         vectors: Of the words of both languages.
         neighbours: How many words of the other side a word is like, at least.
-        threshold: The least cosine of like words, 0 .. 1.
+        least_cosine: The least cosine of like words, 0 .. 1.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class SoftView:
         vectors: WordVectors,
         *,
         neighbours: int = 8,
-        threshold: float = 0.35,
+        least_cosine: float = 0.35,
     ) -> None:
         self.source = source
         self.target = target
@@ -58,8 +58,8 @@ class SoftView:
         self.similarity: WordSimilarity = word_similarity(
             rows * (self._occurrences(self.source) > 0)[:, None],
             rows * (self._occurrences(self.target) > 0)[:, None],
-            top_k=neighbours,
-            threshold=threshold,
+            neighbours=neighbours,
+            least_cosine=least_cosine,
         )
 
     @classmethod

@@ -100,7 +100,7 @@ def gloss_table(
     source_counts: Mapping[str, int],
     target_counts: Mapping[str, int],
     *,
-    threshold: float = 0.3,
+    least_cosine: float = 0.3,
 ) -> dict[str, str]:
     """Return for every source word the target word whose vector is nearest.
 
@@ -113,7 +113,7 @@ def gloss_table(
         vectors: float32 [V, D].
         source_counts: How often each word occurs in the source.
         target_counts: Likewise in the target.
-        threshold: A word without a neighbour of at least this cosine is not in the table.
+        least_cosine: A word without a neighbour of at least this cosine is not in the table.
 
     Raises:
         ValueError: Vectors of another shape than one per word.
@@ -142,7 +142,7 @@ def gloss_table(
             if place in column:  # seen in the target by chance: it is no translation of itself
                 cosines[i, column[place]] = -1
             best = int(cosines[i].argmax())
-            if cosines[i, best] >= threshold:
+            if cosines[i, best] >= least_cosine:
                 table[words[place]] = words[answers[best]]
     return table
 

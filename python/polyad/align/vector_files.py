@@ -80,16 +80,16 @@ class WordVectors:
         return rows
 
     def similarity(
-        self, words: Iterable[str], *, top_k: int = 8, threshold: float = 0.35
+        self, words: Iterable[str], *, neighbours: int = 8, least_cosine: float = 0.35
     ) -> WordSimilarity:
         """Return which of these words are like which: `polyad.ops.align.word_similarity`.
 
         Args:
             words: Those of a vocabulary; word i gets the number i.
-            top_k: How many words a word is like, at least.
-            threshold: The least cosine.
+            neighbours: How many words a word is like, at least.
+            least_cosine: The least cosine.
         """
-        return word_similarity(self.rows(words), top_k=top_k, threshold=threshold)
+        return word_similarity(self.rows(words), neighbours=neighbours, least_cosine=least_cosine)
 
     def nearest(self, word: str, count: int = 10) -> list[tuple[str, float]]:
         """Return the words whose vectors have the largest cosine with that of a word.

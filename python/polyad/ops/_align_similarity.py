@@ -151,12 +151,12 @@ def _unit_rows(name: str, vectors: Any, dimension: int | None) -> tuple[Numbers,
 
 
 def _neighbours(
-    device: Any, source: Numbers, target: Numbers, top_k: int, threshold: float
+    device: Any, source: Numbers, target: Numbers, neighbours: int, least_cosine: float
 ) -> tuple[Numbers, Numbers, Numbers]:
     """(row, column, cosine) of the best columns of every row."""
     sources, dimension = source.shape
-    words = np.zeros((sources, top_k), np.int32)
-    values = np.zeros((sources, top_k), np.float32)
+    words = np.zeros((sources, neighbours), np.int32)
+    values = np.zeros((sources, neighbours), np.float32)
     found = np.zeros(sources, np.int32)
     parts = 1 if _backend.cpu.get_num_threads() == 1 else 4 * _backend.cpu.get_num_threads()
     needed = _backend.cpu.align_neighbours_scratch(len(target), dimension, parts)
@@ -170,12 +170,12 @@ def _neighbours(
     arrays.run(
         "align_neighbours",
         given[0],
-        *(given[0], sources, given[1], len(target), dimension, top_k, float(threshold)),
+        *(given[0], sources, given[1], len(target), dimension, neighbours, float(least_cosine)),
         *outputs,
         *(scratch, parts),
     )
     words, values, found = (arrays.to_numpy(x) for x in outputs)
-    there = np.arange(top_k) < found[:, None]
+    there = np.arange(neighbours) < found[:, None]
     return np.repeat(np.arange(sources), found), words[there], values[there]
 
 
@@ -183,40 +183,40 @@ def word_similarity(
     source_vectors: Any,
     target_vectors: Any = None,
     *,
-    top_k: int = 8,
-    threshold: float = 0.35,
+    neighbours: int = 8,
+    least_cosine: float = 0.35,
 ) -> WordSimilarity:
     """Return which words are like which: cosines of their vectors, the largest ones.
 
-    Words a and b are like each other by cos(a, b) if it is at least ``threshold`` and b is among
-    the ``top_k`` best of a, or a among those of b; equal cosines go to the lower number. Rows of
-    zeros stand for words without a vector.
+    Words a and b are like each other by cos(a, b) if it is at least ``least_cosine`` and b is among
+    the ``neighbours`` best of a, or a among those of b; equal cosines go to the lower number. Rows
+    of zeros stand for words without a vector.
 
     Args:
         source_vectors: float32 or float64 [V, D], finite; numpy, or a torch tensor whose device
             computes the products.
         target_vectors: [T, D] likewise; row j of both is the same word where both have one. None:
             the same vectors, a word not among its own neighbours.
-        top_k: 1 .. 63.
-        threshold: The least cosine, 0 .. 1.
+        neighbours: 1 .. 63.
+        least_cosine: The least cosine, 0 .. 1.
 
     Raises:
         TypeError: A wrong kind or dtype.
         ValueError: A wrong shape, NaN or infinity, a number out of range.
     """
-    arrays.require_int("top_k", top_k, 1, MOST_NEIGHBOURS - 1)
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold: expected 0 .. 1, got {threshold}")
+    arrays.require_int("neighbours", neighbours, 1, MOST_NEIGHBOURS - 1)
+    if not 0 <= least_cosine <= 1:
+        raise ValueError(f"least_cosine: expected 0 .. 1, got {least_cosine}")
     source, source_words = _unit_rows("source_vectors", source_vectors, None)
     if target_vectors is None:
         # one place more, for the word itself
-        i, j, value = _neighbours(source_vectors, source, source, top_k + 1, threshold)
+        i, j, value = _neighbours(source_vectors, source, source, neighbours + 1, least_cosine)
         keep = i != j
         place = np.arange(len(i)) - np.searchsorted(i, i)
         passed = np.zeros(len(source), np.int64)  # how many places stand before the word itself
-        passed[:] = top_k + 1
+        passed[:] = neighbours + 1
         passed[i[~keep]] = place[~keep]
-        keep &= place - (place > passed[i]) < top_k
+        keep &= place - (place > passed[i]) < neighbours
         i, j, value = i[keep], j[keep], value[keep]
         i, j, value = np.append(i, j), np.append(j, i), np.append(value, value)
         target_words = source_words
@@ -225,8 +225,10 @@ def word_similarity(
             arrays.require_array("target_vectors", target_vectors)
             arrays.require_alike("target_vectors", target_vectors, "source_vectors", source_vectors)
         target, target_words = _unit_rows("target_vectors", target_vectors, source.shape[1])
-        i, j, value = _neighbours(source_vectors, source, target, top_k, threshold)
-        back_j, back_i, back_value = _neighbours(source_vectors, target, source, top_k, threshold)
+        i, j, value = _neighbours(source_vectors, source, target, neighbours, least_cosine)
+        back_j, back_i, back_value = _neighbours(
+            source_vectors, target, source, neighbours, least_cosine
+        )
         i, j, value = np.append(i, back_i), np.append(j, back_j), np.append(value, back_value)
     key = i.astype(np.int64) * max(len(target_words), 1) + j
     _, once = np.unique(key, return_index=True)

@@ -17,8 +17,8 @@ def word_similarity(
     source_vectors: np.ndarray[Any, Any],
     target_vectors: np.ndarray[Any, Any] | None = None,
     *,
-    top_k: int = 8,
-    threshold: float = 0.35,
+    neighbours: int = 8,
+    least_cosine: float = 0.35,
 ) -> np.ndarray[Any, Any]:
     """Cosines [V, T] of the pairs of which one is among the best of the other; others are 0."""
     same = target_vectors is None
@@ -32,8 +32,8 @@ def word_similarity(
     for table, out in ((cosines, kept), (cosines.T, kept.T)):
         for i, row in enumerate(table):
             best = sorted((-value, j) for j, value in enumerate(row) if not (same and i == j))
-            for value, j in best[:top_k]:
-                if -value >= threshold and value != 0:
+            for value, j in best[:neighbours]:
+                if -value >= least_cosine and value != 0:
                     out[i, j] = min(-value, 1.0)
     return kept
 
