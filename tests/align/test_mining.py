@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,21 @@ def test_the_mode_accurate_mines_beside_the_translations_given(tmp_path):
     plain = mine(tmp_path / "plain", mode="accurate", rounds=1)
     assert metrics["yield_first_percent"] == plain["yield_percent"] > 50
     assert metrics["rounds"] == 2
+
+
+@pytest.mark.parametrize("mode", ["bleualign"])
+def test_the_source_has_its_own_words(tmp_path, mode):
+    """Vectors that know other words than the aligner looks for would find nothing."""
+    dashes = [
+        replace(d, source=[text.replace(" ", "-") for text in d.source], translations=())
+        for d in DOCUMENTS
+    ]
+    mine(tmp_path / "spaces", mode=mode, rounds=2)
+    vectors = tmp_path / "spaces" / "round-1" / "vectors.bin"
+    given = {"vectors": str(vectors), "tokenize": "none", "rounds": 1, "mode": mode}
+    want = mine(tmp_path / "want", [replace(d, translations=()) for d in DOCUMENTS], **given)
+    found = mine(tmp_path / "found", dashes, source_tokenize="mining_cases:dashes", **given)
+    assert found["beads"] == want["beads"] > 0
 
 
 def test_hopeless_and_empty_corpora_are_refused(tmp_path):
