@@ -58,9 +58,14 @@ def write_page(run: Run) -> None:
             )
     page.heading("Go on")
     page.text("mined-s and mined-t hold the pairs, line by line; mined.tsv.gz has their scores.")
+    words = [
+        f" --{side}-tokenize {run.settings[name]}"
+        for side, name in (("source", "source_tokenize"), ("target", "tokenize"))
+    ]
     page.command(
         f"polyad review {run.file('mined.tsv.gz')}\n"
         f"polyad train vectors -s {run.file('mined-s')} -t {run.file('mined-t')} -o pairs.vec"
+        + "".join(words)
     )
     page.folded(
         "Every figure (metrics.json)",
@@ -105,5 +110,5 @@ def _rounds(run: Run, metrics: Mapping[str, float]) -> tuple[list[str], list[lis
         ]
         for row in run.history()
     ]
-    head = ["round", "yield", "accuracy (est.)", "score from", "beads", "learned from", "seconds"]
+    head = ["round", "yield", "accuracy (est.)", "score from", "beads", "to learn from", "seconds"]
     return head, rows
