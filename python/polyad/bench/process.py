@@ -88,6 +88,8 @@ def run(
 ) -> Finished:
     """Run ``command`` and write what it prints to ``output``, errors beside it.
 
+    It runs in the folder of ``output``: some programs leave files where they are.
+
     Args:
         command: The program and its arguments.
         output: Written; errors go to the same name with ``.err`` after it.
@@ -100,6 +102,7 @@ def run(
         KeyboardInterrupt: The command has been ended, too.
         subprocess.CalledProcessError: It could not be started under these limits.
     """
+    output = output.absolute()
     errors = output.with_name(output.name + ".err")
     limits = [limit_s, harness.free_bytes(limit_bytes), limit_s * PATIENCE]
     arguments = [str(round(limit)) for limit in limits] + [str(output), str(errors)]
@@ -107,7 +110,12 @@ def run(
     with (
         open(stdin or "/dev/null", "rb") as stream,
         subprocess.Popen(
-            starter, stdin=stream, stdout=subprocess.PIPE, text=True, env=environment
+            starter,
+            stdin=stream,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            cwd=output.parent,
         ) as process,
     ):
         try:
