@@ -1,5 +1,7 @@
 """The mode accurate does not expect languages to look alike."""
 
+import numpy as np
+
 from polyad.align import Aligner, Document
 from polyad.align.accurate import AccurateMode
 from polyad.align.evaluate import evaluate
@@ -55,3 +57,16 @@ def test_rough_copies_of_a_language_are_compared_themselves():
     translated = Document(document.translations[0], document.target, document.translations)
     assert AccurateMode(direct=True).evidence(translated).kind == "both"
     assert strict_f1(translated, gold, "accurate", direct=True) > 0.8
+
+
+def test_each_side_has_its_rule_of_words():
+    source, target = ["ein altes Haus", "zwei Hunde im Hof"], ["an old house", "two dogs there"]
+    spaced = Document(source, target, (target,), (source,))
+    dashes = [text.replace(" ", "-") for text in source]
+    dashed = Document(dashes, target, (target,), (dashes,))
+    plain = AccurateMode(tokenize=str.split).evidence(spaced)
+    apart = AccurateMode(tokenize=str.split, source_tokenize=lambda text: text.split("-"))
+    for one, other in zip(plain.views, apart.evidence(dashed).views, strict=True):
+        for mine, its in ((one.source, other.source), (one.target, other.target)):
+            np.testing.assert_array_equal(mine.features, its.features)
+            np.testing.assert_array_equal(mine.values, its.values)

@@ -239,7 +239,8 @@ def test_the_mode_accurate_mines_beside_the_translations_given(tmp_path):
     assert metrics["rounds"] == 2
 
 
-def test_the_source_has_its_own_words(tmp_path):
+@pytest.mark.parametrize("mode", ["bleualign", "accurate"])
+def test_the_source_has_its_own_words(tmp_path, mode):
     """Vectors that know other words than the aligner looks for would find nothing."""
     dashes = [
         replace(d, source=[text.replace(" ", "-") for text in d.source], translations=())
@@ -247,22 +248,10 @@ def test_the_source_has_its_own_words(tmp_path):
     ]
     mine(tmp_path / "spaces")
     vectors = tmp_path / "spaces" / "round-1" / "vectors.bin"
-    given = {"vectors": str(vectors), "tokenize": "none", "rounds": 1}
+    given = {"vectors": str(vectors), "tokenize": "none", "rounds": 1, "mode": mode}
     want = mine(tmp_path / "want", [replace(d, translations=()) for d in DOCUMENTS], **given)
     found = mine(tmp_path / "found", dashes, source_tokenize="mining_cases:dashes", **given)
     assert found["beads"] == want["beads"] > 0
-
-
-def test_accurate_has_one_rule_where_vectors_compare_the_source(tmp_path):
-    rules = {"mode": "accurate", "source_tokenize": "characters", "rounds": 1}
-    first = DOCUMENTS[0]
-    back = (["x"] * len(first.target),)
-    for number, more in enumerate(({"translations": ()}, {"back_translations": back})):
-        documents = [replace(first, **more)]
-        with pytest.raises(RunError, match="source_tokenize: expected 'words', as tokenize"):
-            mine(tmp_path / str(number), documents, **rules)
-    translated = mine(tmp_path / "translated", **rules)  # compared by its translation
-    assert translated["beads"] == mine(tmp_path / "one", mode="accurate", rounds=1)["beads"]
 
 
 def test_hopeless_and_empty_corpora_are_refused(tmp_path):

@@ -78,6 +78,7 @@ class AccurateMode:
 
     Args:
         tokenize: A name or function of `polyad.align.tokenizers.tokenizer`.
+        source_tokenize: Of the source and the back translations; None: as ``tokenize``.
         max_sentences: The most sentences of a bead, both sides together, 2 to 8.
         direct: Whether source and target are compared themselves even where there are translations.
             It helps where the languages share many words, and harms where they do not.
@@ -101,6 +102,7 @@ class AccurateMode:
         self,
         *,
         tokenize: str | Callable[[str], Sequence[str]] = "words",
+        source_tokenize: str | Callable[[str], Sequence[str]] | None = None,
         max_sentences: int = 6,
         direct: bool = False,
         threshold: float = 0.2,
@@ -118,6 +120,7 @@ class AccurateMode:
             )
         self.vectors = vectors
         self.split = tokenizer(tokenize)
+        self.source_split = tokenizer(tokenize if source_tokenize is None else source_tokenize)
         self.max_sentences = arrays.require_int("max_sentences", max_sentences, 2, 8)
         self.direct = direct
         if not 0 <= threshold <= 1:
@@ -142,12 +145,12 @@ class AccurateMode:
         numbers: defaultdict[str, int] = defaultdict()
         numbers.default_factory = numbers.__len__
         texts = [
-            _encoded(self.split(text), numbers)
-            for text in (
-                document.source,
-                document.target,
-                *document.translations,
-                *document.back_translations,
+            _encoded(split(text), numbers)
+            for split, text in (
+                (self.source_split, document.source),
+                (self.split, document.target),
+                *((self.split, text) for text in document.translations),
+                *((self.source_split, text) for text in document.back_translations),
             )
         ]
         spellings = list(numbers)

@@ -110,7 +110,6 @@ class Miner:
         mark = blake2b(digest_size=16)
         documents = sentences = targets = 0
         for document in self._documents():
-            self.settings.require_words(document)
             documents += 1
             sentences += len(document.source)
             targets += len(document.target)
@@ -280,9 +279,10 @@ class Miner:
     ) -> None:
         """Align all documents and their reversals; write the decoys, then the beads."""
         how = self.settings
-        options: dict[str, Any] = {"tokenize": how.tokenize}
-        if how.mode == "bleualign":
-            options["source_tokenize"] = how.source_tokenize
+        options: dict[str, Any] = {
+            "tokenize": how.tokenize,
+            "source_tokenize": how.source_tokenize,
+        }
         if vectors is not None:
             options |= how.soft_options(vectors)
         aligner = Aligner(how.mode, **options)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from polyad.align.aligner import MODES
-from polyad.align.documents import Document
 from polyad.align.tokenizers import tokenizer
 from polyad.align.vectors import WordVectors
 from polyad.run import Run, RunError
@@ -28,8 +27,7 @@ class MiningSettings:
         mode: Of the aligner.
         tokenize: Splits the target and the translations into words: a name of
             `polyad.align.tokenizers`.
-        source_tokenize: Splits the source and back translations. The mode 'accurate' has one rule
-            for both sides: there another one needs translations of the source, and nothing else.
+        source_tokenize: Splits the source and back translations.
         translate: A command for the shell that reads source sentences and writes their
             translations, line for line; or 'gloss'; None: the documents' own translations, or none.
             It is run in every round if ``{source}`` or ``{target}`` stands in it, the files of the
@@ -100,26 +98,6 @@ class MiningSettings:
             tokenizer(getattr(self, name))
         if self.translate is not None and not self.translate.strip():
             raise ValueError("translate: expected a command or 'gloss', got nothing")
-
-    def require_words(self, document: Document) -> None:
-        """Refuse a document that the vectors would be of no use for.
-
-        The mode 'accurate' has one rule for both sides. Where vectors compare the source itself, or
-        a translation into its language, another rule for it means words that no vector knows.
-
-        Raises:
-            RunError: It is such a document.
-        """
-        if self.mode != "accurate" or self.source_tokenize == self.tokenize:
-            return
-        translated = document.translations or self.translate is not None
-        if not translated or document.back_translations:
-            raise RunError(
-                f"source_tokenize: expected {self.tokenize!r}, as tokenize, in the mode accurate "
-                "where vectors compare words of the source's language (documents without a "
-                f"translation, or translated back), got {self.source_tokenize!r}; the mode "
-                "bleualign has a rule for each side"
-            )
 
     def epochs_for(self, words: int) -> int:
         """Return how often pairs of so many words are gone through."""

@@ -43,6 +43,7 @@ def align(
     vectors: options.Vectors = None,
     matching: options.Matching = "source",
     tokenize: options.Tokenize = None,
+    source_tokenize: options.SourceTokenize = None,
     split: options.Split = False,
     input_format: options.InputFormat = None,
     output_format: options.OutputFormat = None,
@@ -100,6 +101,7 @@ def align(
         char_level=(char_level, False),
         length_only=(length_only, False),
         tokenize=(tokenize, None),
+        source_tokenize=(source_tokenize, None),
         score=(score, "bleu"),
         matching=(matching, "source"),
         vectors=(vectors, None),
@@ -222,6 +224,7 @@ OPTIONS = {
     "char_level": "--bleu_charlevel",
     "length_only": "--galechurch",
     "tokenize": "--tokenize",
+    "source_tokenize": "--source-tokenize",
     "score": "--score",
     "matching": "--matching",
     "vectors": "--vectors",
@@ -249,15 +252,16 @@ def _mode_options(
     for name, where in idle:
         if name in chosen and not (name == "max_n" and filtered):
             raise typer.BadParameter(f"{OPTIONS[name]} has no meaning {where}")
-    for name in ("tokenize", "vectors"):
+    for name in ("tokenize", "source_tokenize", "vectors"):
         if "char_level" in chosen and name in chosen:
             raise typer.BadParameter(f"--bleu_charlevel does not go with {OPTIONS[name]}")
     if mode == "accurate":
         chosen.pop("max_n", None)  # of the filter, then
-    if "tokenize" in chosen:
-        from polyad.align.tokenizers import tokenizer
+    for name in ("tokenize", "source_tokenize"):
+        if name in chosen:
+            from polyad.align.tokenizers import tokenizer
 
-        usable("--tokenize", tokenizer, chosen["tokenize"])
+            usable(OPTIONS[name], tokenizer, chosen[name])
     if "vectors" in chosen:
         from polyad.align.vectors import WordVectors
 

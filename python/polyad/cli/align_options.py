@@ -207,6 +207,15 @@ Tokenize = Annotated[
         "[default: the mode's]",
     ),
 ]
+SourceTokenize = Annotated[
+    str | None,
+    _option(
+        FINDING,
+        "--source-tokenize",
+        metavar="NAME",
+        help="Of the source and of --targettosrc, where it is another. [default: as --tokenize]",
+    ),
+]
 Split = Annotated[
     bool,
     _option(
