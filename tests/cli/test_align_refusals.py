@@ -95,6 +95,12 @@ BAD = {
         2,
         "for --tokenize: expected a function, module:function or one of nist,",
     ),
+    "tokenizer of the source": (
+        {},
+        ["--source-tokenize", "best"],
+        2,
+        "for --source-tokenize: expected a function",
+    ),
     "tokenizer to import": ({}, ["--tokenize", "no:f"], 2, "--tokenize: cannot import no:f"),
     "tokenizer that gives no words": (
         {},
