@@ -1,5 +1,7 @@
 """What several test files share."""
 
+import signal
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -24,6 +26,14 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def interruptible():
+    """Let processes that are started be interrupted; what runs in a shell's background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

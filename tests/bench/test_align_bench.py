@@ -210,7 +210,7 @@ def test_what_rivals_print_is_read():
 
 
 @pytest.mark.parametrize("whole_group", [True, False])
-def test_an_interrupt_ends_the_command_too(tmp_path, whole_group):
+def test_an_interrupt_ends_the_command_too(tmp_path, interruptible, whole_group):
     """Ctrl-C reaches the starter as well; a signal to one process does not."""
     said = tmp_path / "out"
     command = "import os, time; print(os.getpid(), flush=True); time.sleep(97)"

@@ -1,6 +1,5 @@
 """Small made data, and the command line as a function."""
 
-import signal
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from types import SimpleNamespace
@@ -27,14 +26,6 @@ def run(*words):
 def polyad():
     """Give the command line as a function."""
     return run
-
-
-@pytest.fixture
-def interruptible():
-    """Let processes that are started be interrupted; what runs in a shell's background ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
