@@ -167,7 +167,7 @@ class Band {
       } else {
         j = n > 0 ? i * m / n : 0;
       }
-      const std::int64_t here = i == 0 ? 0 : i == n ? m : j;
+      const std::int64_t here = i == n ? m : i == 0 ? 0 : j;
       begin_[i] = std::max<std::int64_t>(0, before - reach);
       end_[i] = std::min(m, here + reach) + 1;
       offset_[i + 1] = offset_[i] + end_[i] - begin_[i];
